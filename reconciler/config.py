@@ -1,0 +1,197 @@
+"""Settings: flag > RECONCILER_* > nearest reconciler.toml or [tool.reconciler]."""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+from reconciler.errors import ConfigError
+
+Nested = Literal["replace", "merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """`[api]`: how the device inventory is spoken to. Times in seconds."""
+
+    base_url: str = ""
+    route: str = "PUT /inventory_device_serial_operation/{serial_number}/"
+    auth_scheme: str = "Bearer"
+    token_command: str = ""
+    body: Literal["plain", "data-string"] = "plain"
+    nested: Nested | dict[str, Nested] = "replace"
+    rate_per_second: float = 5.0
+    burst: int = 10
+    concurrency: int = 16
+    timeout: float = 30.0
+    attempts: int = 4
+
+    def merges(self, name: str) -> bool:
+        """Whether an object in this top-level field is sent key by key."""
+        return (self.nested if isinstance(self.nested, str) else self.nested.get(name)) == "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """`[guard]`: what a plan may do unasked. Percentages are of all devices in the state."""
+
+    max_changed_pct: float = 30.0
+    max_released_pct: float = 5.0
+    floor: int = 10
+    protected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OnRemovedSettings:
+    """`[on_removed]`: what happens to what disappears from the inventory."""
+
+    field: Literal["release", "null", "error"] = "release"
+    device: Literal["release"] = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a run may depend on. Paths are absolute; `root` is the folder that relative ones start from."""
+
+    root: Path
+    file: Path | None = None
+    inventory: Path = Path("inventory")
+    schema: Path | None = None
+    state: str = "sqlite:.reconciler/state.db"
+    lineage: str = ""
+    api: ApiSettings = field(default_factory=ApiSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    on_removed: OnRemovedSettings = field(default_factory=OnRemovedSettings)
+
+
+def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Settings for a run started in `directory`. Raises ConfigError naming the file and the key."""
+    file = file or _nearest(directory)
+    table, name = _table(file) if file else ({}, "")
+    root = (file.parent if file else directory).resolve()
+    settings: Settings = _build(Settings, table, name, "", {"root": root, "file": file})
+    overrides: dict[str, Any] = {
+        key: environ[variable] for key, variable in _VARIABLES.items() if environ.get(variable)
+    }
+    if "base_url" in overrides:
+        settings = replace(settings, api=replace(settings.api, base_url=overrides.pop("base_url")))
+    settings = replace(settings, **overrides)
+    schema = settings.schema or (root / "schemas" / "device.schema.json")
+    settings = replace(
+        settings,
+        inventory=root / settings.inventory,
+        schema=root / schema if settings.schema or schema.exists() else None,
+    )
+    _check(settings, name or "the environment")
+    return settings
+
+
+_VARIABLES = {
+    "inventory": "RECONCILER_INVENTORY",
+    "schema": "RECONCILER_SCHEMA",
+    "state": "RECONCILER_STATE",
+    "base_url": "RECONCILER_BASE_URL",
+}
+
+
+def _nearest(directory: Path) -> Path | None:
+    for folder in (directory.resolve(), *directory.resolve().parents):
+        if (folder / "reconciler.toml").is_file():
+            return folder / "reconciler.toml"
+        pyproject = folder / "pyproject.toml"
+        if pyproject.is_file() and "tool.reconciler" in pyproject.read_text(encoding="utf-8", errors="replace"):
+            return pyproject
+    return None
+
+
+def _table(file: Path) -> tuple[dict[str, Any], str]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+    if file.name == "pyproject.toml":
+        return document.get("tool", {}).get("reconciler", {}), f"{file} [tool.reconciler]"
+    return document, str(file)
+
+
+def _build(kind: Any, table: Mapping[str, Any], name: str, prefix: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """`kind` from a TOML table; every key must be one of its fields, and of its type."""
+    hints = get_type_hints(kind)
+    known = [item.name for item in fields(kind) if item.name not in {"root", "file"}]
+    values = dict(given)
+    for key, value in table.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f'did you mean "{close[0]}"?' if close else "known here: " + ", ".join(known)
+            raise ConfigError(f'{name}: unknown key "{prefix}{key}"; {hint}')
+        hint = hints[key]
+        if is_dataclass(hint) and isinstance(value, dict):
+            values[key] = _build(hint, value, name, f"{prefix}{key}.", {})
+            continue
+        read, expected = _reader(hint)
+        if read is None or (read_value := read(value)) is None:
+            raise ConfigError(f"{name}: {prefix}{key} is {value!r}; expected {expected}")
+        values[key] = read_value
+    return kind(**values)
+
+
+def _reader(hint: Any) -> tuple[Callable[[Any], Any] | None, str]:  # noqa: ANN401 - types are any
+    """What turns a TOML value into one of this type, or into None if it is none; and how to call the type."""
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
+    readers: dict[Any, tuple[Callable[[Any], Any], str]] = {
+        int: (lambda value: value if type(value) is int else None, "a whole number"),
+        float: (lambda value: float(value) if type(value) in {int, float} else None, "a number"),
+        str: (lambda value: value if isinstance(value, str) else None, "a string"),
+        Path: (lambda value: Path(value) if isinstance(value, str) else None, "a path"),
+        Path | None: (lambda value: Path(value) if isinstance(value, str) else None, "a path"),
+        tuple[str, ...]: (_strings, "a list of strings"),
+        Nested | dict[str, Nested]: (_nested, 'one of "replace", "merge", or a table of these by field'),
+    }
+    if choices:
+        return lambda value: value if value in choices else None, "one of " + ", ".join(f'"{item}"' for item in choices)
+    return readers.get(hint, (None, "a table"))
+
+
+def _strings(value: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever TOML holds
+    return tuple(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
+
+
+def _nested(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+    choices = value.values() if isinstance(value, dict) else [value]
+    return value if all(choice in get_args(Nested) for choice in choices) else None
+
+
+def _check(settings: Settings, name: str) -> None:
+    """Raise ConfigError for values that are of the right type and still cannot be meant."""
+    api, guard = settings.api, settings.guard
+    if api.base_url:
+        _check_url(api.base_url, name)
+    method, _, path = api.route.partition(" ")
+    if method not in {"PUT", "PATCH"} or not path.startswith("/") or path.count("{serial_number}") != 1:
+        raise ConfigError(f'{name}: api.route is {api.route!r}; expected "PUT /PATH/{{serial_number}}/"')
+    bounds = [(f"api.{key}", getattr(api, key), 0.001, 1e6) for key in ("rate_per_second", "timeout")]
+    bounds += [(f"api.{key}", getattr(api, key), 1, 1000) for key in ("burst", "concurrency", "attempts")]
+    bounds += [(f"guard.{key}", getattr(guard, key), 0, 100) for key in ("max_changed_pct", "max_released_pct")]
+    bounds += [("guard.floor", guard.floor, 0, 1e9)]
+    for key, value, low, high in bounds:
+        if not low <= value <= high:
+            raise ConfigError(f"{name}: {key} is {value}; expected {low:g} to {high:g}")
+
+
+def _check_url(base_url: str, name: str) -> None:
+    try:
+        url = urlsplit(base_url)
+        host, _ = url.hostname, url.port
+    except ValueError as error:
+        raise ConfigError(f"{name}: base_url is {base_url!r}: {error}") from None
+    if url.scheme not in {"http", "https"} or not host:
+        raise ConfigError(f"{name}: base_url is {base_url!r}; expected https://HOST/PATH")
+    if url.username or url.password or url.query or url.fragment:
+        raise ConfigError(f"{name}: base_url must not hold a user, a query or a fragment")
+    if url.scheme == "http" and host not in {"127.0.0.1", "localhost", "::1"}:
+        raise ConfigError(f"{name}: base_url {base_url!r} would send the token in clear text; use https://")

@@ -1,0 +1,50 @@
+"""JSON Pointers (RFC 6901) into a device's fields."""
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.model import ABSENT, Json, Value
+
+
+def join(*keys: str | int) -> str:
+    """`join("configuration", "a/b")` is `/configuration/a~1b`."""
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def split(pointer: str) -> tuple[str, ...]:
+    """The inverse of `join`, with all keys as strings."""
+    return tuple(key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:])
+
+
+def get(document: Mapping[str, Json], pointer: str) -> Value:
+    """The value at `pointer`, through mappings only; ABSENT if there is none."""
+    value: Value = dict(document)
+    for key in split(pointer):
+        if not isinstance(value, dict) or key not in value:
+            return ABSENT
+        value = value[key]
+    return value
+
+
+def patched(document: Mapping[str, Json], changes: Iterable[tuple[str, Value]]) -> dict[str, Json]:
+    """A copy of `document` in which each pointer holds its value, or nothing for ABSENT.
+
+    Mappings on the way are created (over anything that is not a mapping); removing what is not there does nothing.
+    Shares unchanged parts with `document`, which is left as it was.
+    """
+    result = dict(document)
+    for pointer, value in changes:
+        *parents, last = split(pointer)
+        target = result
+        for key in parents:
+            child = target.get(key)
+            if not isinstance(child, dict):
+                if value is ABSENT:
+                    break
+                child = {}
+            target[key] = target = dict(child)
+        else:
+            if value is ABSENT:
+                target.pop(last, None)
+            else:
+                target[last] = value
+    return result

@@ -1,0 +1,32 @@
+"""Text that may safely reach a terminal, whatever it is made of."""
+
+import json
+import unicodedata
+
+from reconciler.model import ABSENT, Value
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with control, bidi, zero-width and other invisible characters escaped like in JSON."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character if _visible(character) else _escaped(character) for character in text)
+
+
+def value(item: Value, *, limit: int = 120) -> str:
+    """A field's value as JSON, cut in the middle beyond `limit` characters; nothing for ABSENT."""
+    if item is ABSENT:
+        return ""
+    text = printable(json.dumps(item, ensure_ascii=False))
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit - 30]} … {text[-20:]} ({len(text)} characters)"
+
+
+def _visible(character: str) -> bool:
+    return character == " " or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - the end of the basic plane

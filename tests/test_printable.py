@@ -1,0 +1,25 @@
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model import ABSENT
+from reconciler.printable import printable, value
+
+
+@given(st.text())
+def test_nothing_invisible_survives(text: str) -> None:
+    assert all(unicodedata.category(character)[0] != "C" for character in printable(text))
+    assert "\n" not in printable(text)
+
+
+def test_what_people_write_is_left_alone() -> None:
+    for text in ("plain", "Café 東京 · naïve", "emoji 🙂"):
+        assert printable(text) == text
+
+
+def test_a_value_is_spelled_as_json_and_a_long_one_cut() -> None:
+    assert value({"a": [1, True, None, "é"]}) == '{"a": [1, true, null, "é"]}'
+    assert value(ABSENT) == ""
+    assert len(value("x" * 10_000)) < 150
+    assert value("x" * 10_000).endswith("(10002 characters)")
