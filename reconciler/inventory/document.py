@@ -1,0 +1,62 @@
+"""What reading, resolving and validating hand to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.inventory.yaml_core import Place
+from reconciler.model import Json, Serial, Source, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What one file holds. `value` is ABSENT if the file has none, or cannot be understood to its end.
+
+    `file` is its name in messages; `damaged` and `places` are `damaged` and `values` of `yaml_core.Parsed`.
+    """
+
+    file: str
+    path: Path
+    value: Value
+    damaged: frozenset[str]
+    places: Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mapping that declares a device; `serial` is None while it has no usable one."""
+
+    serial: Serial | None
+    value: dict[str, Json]
+    source: Source
+    pointer: str
+
+    def label(self, *keys: str | int) -> str:
+        """How messages call a value of this device: `AP-0001.configuration.vlan`."""
+        index = self.pointer.rpartition("/")[2]
+        name = self.serial or (f"devices[{index}]" if index else "this device")
+        return name + "".join(_step(key) for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem at a pointer of a file, before anybody looked up where in the file that is.
+
+    `at_key`: the key is wrong, not its value. `also`: file and pointer of a second place, named at the end of the
+    message. `unquoted`: the way out is quotes around the value as it is spelled.
+    """
+
+    code: str
+    message: str
+    fix: str
+    file: str
+    pointer: str
+    at_key: bool = False
+    also: tuple[str, str] | None = None
+    unquoted: bool = False
+
+
+def _step(key: str | int) -> str:
+    if isinstance(key, int):
+        return f"[{key}]"
+    return f".{key}" if key.replace("-", "_").isidentifier() else f'["{key}"]'

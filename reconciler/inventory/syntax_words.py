@@ -1,0 +1,66 @@
+"""What libyaml's syntax errors mean, and what to do about them."""
+
+from yaml import MarkedYAMLError
+
+_WORDS = {
+    "mapping values are not allowed in this context": (
+        'a ": " stands where no key can be',
+        'quote a value that holds ": ", or check the indentation of this line',
+    ),
+    "could not find expected ':'": (
+        "this line is not `key: value`",
+        "write a colon and a space after the key, or check the indentation",
+    ),
+    "did not find expected key": (
+        "this does not fit what stands above it",
+        "check the indentation, and that quotes around a value go around all of it",
+    ),
+    "did not find expected '-' indicator": (
+        "this stands among the items of a list and is none",
+        "begin it with `- `, or check its indentation",
+    ),
+    "block sequence entries are not allowed in this context": (
+        "a list cannot begin here",
+        "put the `- ` on a line of its own under the key",
+    ),
+    "found unexpected end of stream": ("this quote is never closed", "close the quote"),
+    "found unexpected document indicator": ("this quote is never closed", "close the quote"),
+    "found unknown escape character": (
+        "in double quotes a backslash begins an escape, and this is not one",
+        "use single quotes, or double the backslash",
+    ),
+    "found invalid Unicode character escape code": (
+        "this escape is no character: half of a surrogate pair, or beyond U+10FFFF",
+        "write the character itself, or \\U and its eight hexadecimal digits",
+    ),
+    "did not find expected hexdecimal number": (
+        "this escape lacks hexadecimal digits",
+        "use single quotes, or complete it",
+    ),
+    "did not find expected ',' or ']'": ("this [ is never closed, or a comma is missing", "close it, or add the comma"),
+    "did not find expected ',' or '}'": ("this { is never closed, or a comma is missing", "close it, or add the comma"),
+    "found incompatible YAML document": ("files are read as YAML 1.2", "delete the line with the %"),
+}
+_TOLD_AT_THE_OPENING = frozenset(problem for problem, (words, _) in _WORDS.items() if "never closed" in words)
+
+
+def explain(error: MarkedYAMLError, text: str) -> tuple[str, str, tuple[int, int]]:
+    """Message, fix, and the line and column (both from 0) of a syntax error in `text`."""
+    problem = error.problem or "it cannot be read"
+    mark = error.context_mark if problem in _TOLD_AT_THE_OPENING else error.problem_mark
+    mark = mark or error.problem_mark or error.context_mark
+    at = (mark.line, mark.column) if mark is not None else (0, 0)
+    if problem == "found character that cannot start any token":
+        words, fix = _cannot_start(text, *at)
+    else:
+        context = f" {error.context}" if error.context else ""
+        words, fix = _WORDS.get(problem, (problem + context, "check this line and the one above it"))
+    return f"this is not YAML: {words}", fix, at
+
+
+def _cannot_start(text: str, line: int, column: int) -> tuple[str, str]:
+    lines = text.split("\n")
+    character = lines[line][column : column + 1] if line < len(lines) else ""
+    if character == "\t":
+        return "a tab is used as indentation", "indent with spaces"
+    return f"text cannot begin with {character}", "write the whole text in quotes"
