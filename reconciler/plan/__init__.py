@@ -1,0 +1,1 @@
+"""DesiredState x Snapshot -> Plan. Pure."""

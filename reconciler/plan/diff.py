@@ -1,0 +1,187 @@
+"""DesiredState x Snapshot -> Changes.
+
+The law: for every device, snapshot + changes = desired; and a device that is equal has no change.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal
+
+from reconciler.canonical import canonical, sha256
+from reconciler.model import (
+    ABSENT,
+    Action,
+    Change,
+    DesiredState,
+    Device,
+    DeviceState,
+    FieldChange,
+    Json,
+    Serial,
+    Snapshot,
+    Standing,
+    Value,
+)
+from reconciler.plan.marks import Marks
+from reconciler.pointer import get, join, patched, split
+
+Removed = Literal["release", "null", "error"]
+
+
+def diff(
+    desired: DesiredState,
+    snapshot: Snapshot,
+    *,
+    marks: Marks | None = None,
+    removed: Removed = "release",
+    merged: Callable[[str], bool] = lambda _: False,
+    resend: bool = False,
+) -> tuple[Change, ...]:
+    """What brings each device from the snapshot to what is desired, in serial order.
+
+    `removed` says what a field that left the inventory becomes: an explicit null, or nothing (ABSENT). `merged` tells
+    the top-level fields whose objects are sent key by key; in all others a removed key disappears with its object.
+    `resend` also sends again what the server answered differently from what was sent.
+    """
+    rules = _Rules(marks or Marks(), removed == "null", merged, resend)
+    serials = sorted(desired.devices.keys() | snapshot.devices.keys())
+    changes = (rules.change(serial, desired.devices.get(serial), snapshot.devices.get(serial)) for serial in serials)
+    return tuple(change for change in changes if change is not None)
+
+
+def fingerprint(fields: Mapping[str, Json], marks: Marks) -> str:
+    """sha256 of the fields with every secret masked: it may stand in a plan file that strangers read."""
+    secrets = [(pointer, True) for pointer in sorted(marks.secret) if get(fields, pointer) is not ABSENT]
+    return sha256(patched(fields, secrets))
+
+
+def standing(snapshot: Snapshot, changes: Iterable[Change]) -> tuple[Standing, ...]:
+    """The devices that were applied and do not hold, or never confirmed, what was sent; but for those sent again."""
+    sent = {change.serial for change in changes if change.action in {Action.RESEND, Action.RELEASE}}
+    return tuple(
+        Standing(serial, state.divergence)
+        for serial, state in sorted(snapshot.devices.items())
+        if serial not in sent and state.unknown is None and (state.divergence or not state.confirmed)
+    )
+
+
+class _Rules:
+    def __init__(self, marks: Marks, null: bool, merged: Callable[[str], bool], resend: bool) -> None:  # noqa: FBT001 - private
+        self.marks = marks
+        self.null = null
+        self.merged = merged
+        self.resend = resend
+
+    def change(self, serial: Serial, device: Device | None, state: DeviceState | None) -> Change | None:
+        if device is None:
+            assert state is not None  # noqa: S101 - a serial comes from one side or the other
+            return self._made(serial, Action.RELEASE, (), state, None)
+        if state is None:
+            adopted = tuple(self._field(name, ABSENT, value) for name, value in device.fields.items())
+            return self._made(serial, Action.ADOPT, adopted, DeviceState({}), device)
+        fields = tuple(self.fields(state.fields, device.fields))
+        again = self._again(state)
+        if again:
+            whole = {name for name in again if self.merged(name)}
+            fields = tuple(change for change in fields if split(change.path)[0] not in whole)
+            changed = {split(change.path)[0] for change in fields}
+            for name in sorted(again.keys() - changed):
+                fields += tuple(self._resent(name, again[name], device.fields))
+            return self._made(serial, Action.RESEND, fields, state, device)
+        return self._made(serial, Action.UPDATE, fields, state, device) if fields else None
+
+    def fields(self, before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[FieldChange]:
+        """The changes of one device, in the order of its fields; removed fields last."""
+        for name, value in after.items():
+            if name not in before:
+                yield self._field(name, ABSENT, value)
+            elif canonical(before[name]) != canonical(value):
+                yield from self._inside(name, before[name], value)
+        for name in sorted(before.keys() - after.keys()):
+            if not self.null:
+                yield self._field(name, before[name], ABSENT)
+            elif before[name] is not None:
+                yield self._field(name, before[name], None)
+
+    def _inside(self, name: str, before: Json, after: Json) -> Iterator[FieldChange]:
+        pointers = sorted(_pointers(name, before, after))
+        old, new = {name: before}, {name: after}
+        changes = {pointer: get(new, pointer) for pointer in pointers if not self._same_set(pointer, old, new)}
+        if len(changes) == len(pointers) and canonical(patched(old, changes.items())) != canonical(new):
+            changes = {join(name): after}
+        for pointer, value in changes.items():
+            nulled = value is ABSENT and self.null and self.merged(name)
+            if not (nulled and get(old, pointer) is None):
+                yield self._at(pointer, get(old, pointer), None if nulled else value)
+
+    def _same_set(self, pointer: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> bool:
+        if pointer not in self.marks.set_like:
+            return False
+        before, after = get(old, pointer), get(new, pointer)
+        return isinstance(before, list) and isinstance(after, list) and _members(before) == _members(after)
+
+    def _again(self, state: DeviceState) -> Mapping[str, Json]:
+        """The top-level fields that must be sent whether they changed or not, with the value last sent."""
+        if state.unknown is not None:
+            return state.unknown.body
+        if self.resend:
+            names = {split(item.path)[0] for item in state.divergence} if state.confirmed else set(state.fields)
+            return {name: state.fields.get(name) for name in sorted(names)}
+        return {}
+
+    def _resent(self, name: str, sent: Json, desired: Mapping[str, Json]) -> Iterator[FieldChange]:
+        if name not in desired:
+            yield self._field(name, sent, None if self.null else ABSENT)
+            return
+        inside = () if self.merged(name) else tuple(self._inside(name, sent, desired[name]))
+        yield from inside or [self._field(name, sent, desired[name])]
+
+    def _field(self, name: str, before: Value, after: Value) -> FieldChange:
+        return self._at(join(name), before, after)
+
+    def _at(self, pointer: str, before: Value, after: Value) -> FieldChange:
+        return FieldChange(pointer, before, after, sensitive=self.marks.sensitive(pointer))
+
+    def _made(
+        self,
+        serial: Serial,
+        action: Action,
+        fields: tuple[FieldChange, ...],
+        state: DeviceState,
+        device: Device | None,
+    ) -> Change:
+        after = patched(state.fields, [(change.path, change.after) for change in fields]) if device else {}
+        return Change(
+            serial=serial,
+            action=action,
+            fields=fields,
+            before=fingerprint(state.fields, self.marks),
+            after=fingerprint(after, self.marks),
+            unknown=fingerprint(state.unknown.body, self.marks) if state.unknown else None,
+            source=device.source if device else None,
+        )
+
+
+def _pointers(name: str, before: Json, after: Json) -> set[str]:
+    """Where two values of one field differ, never below a list."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return {join(name)}
+    from deepdiff import DeepDiff  # costs more than a plan without changes
+
+    found = DeepDiff(
+        before, after, view="tree", ignore_private_variables=False, threshold_to_diff_deeper=0, verbose_level=0
+    )
+    return {
+        join(name, *_above_lists(item.path(output_format="list"), before)) for items in found.values() for item in items
+    }
+
+
+def _above_lists(path: Iterable[str | int], document: Json) -> Iterator[str]:
+    for key in path:
+        if not isinstance(document, dict):
+            return
+        yield str(key)
+        document = document.get(str(key))
+
+
+def _members(items: list[Json]) -> list[str]:
+    return sorted(canonical(item) for item in items)

@@ -1,0 +1,144 @@
+"""A plan as a JSON document: what `--out` writes, `--format json` prints and `apply PLANFILE` reads.
+
+The law: reading what was written gives an equal plan, but for the values of secrets, which are never written.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from reconciler.canonical import sha256
+from reconciler.change_json import (
+    divergence_from_json,
+    divergence_to_json,
+    field_from_json,
+    field_to_json,
+    source_from_json,
+    source_to_json,
+)
+from reconciler.errors import PlanFileError
+from reconciler.model import (
+    ABSENT,
+    NEVER_SENT,
+    Action,
+    Change,
+    FieldChange,
+    Json,
+    Plan,
+    Refusal,
+    Serial,
+    Standing,
+)
+from reconciler.pointer import split
+
+FORMAT_VERSION = 1
+
+
+def digest(changes: Iterable[Change]) -> str:
+    """sha256 over canonical JSON of (serial, action, path, before, after) of every field, secrets left out."""
+    rows: list[Json] = []
+    for change in changes:
+        head: dict[str, Json] = {"serial": change.serial, "action": change.action}
+        rows += [head | field_to_json(replace(_shown(field), source=None)) for field in change.fields] or [head]
+    return sha256(rows)
+
+
+def summary(plan: Plan) -> dict[str, int]:
+    """How many devices each action concerns, and how many none does."""
+    counts = {action.value: sum(change.action is action for change in plan.changes) for action in Action}
+    return counts | {"unchanged": plan.unchanged}
+
+
+def to_json(plan: Plan) -> dict[str, Json]:
+    """The document; see schemas/plan.schema.json."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "lineage": plan.lineage,
+        "revision": plan.revision,
+        "digest": plan.digest,
+        "targets": list(plan.targets),
+        "summary": dict(summary(plan)),
+        "changes": [_change_to_json(change) for change in plan.changes],
+        "refusals": [
+            {"rule": refusal.rule, "message": refusal.message, "override": refusal.override}
+            for refusal in plan.refusals
+        ],
+        "standing": [
+            {"serial": item.serial, "divergence": [divergence_to_json(found) for found in item.divergence]}
+            for item in plan.standing
+        ],
+    }
+
+
+def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - whatever a JSON file holds
+    """The plan that a document holds; `schema` is plan.schema.json.
+
+    Raises PlanFileError for another format version, anything the schema does not allow, a digest that does not fit the
+    changes, and changes of fields that are never sent: a plan file is input like any other.
+    """
+    import jsonschema_rs
+
+    if isinstance(document, dict) and document.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
+        raise PlanFileError(
+            f"its format is version {document['format_version']!r}, this program reads {FORMAT_VERSION}; plan again"
+        )
+    if not jsonschema_rs.Draft202012Validator(schema).is_valid(document):
+        raise PlanFileError(f"it is not a plan: {_fault(document, schema)}; plan again")
+    plan = Plan(
+        lineage=document["lineage"],
+        revision=document["revision"],
+        changes=tuple(_change_from_json(item) for item in document["changes"]),
+        unchanged=document["summary"]["unchanged"],
+        refusals=tuple(Refusal(**item) for item in document["refusals"]),
+        standing=tuple(
+            Standing(Serial(item["serial"]), tuple(divergence_from_json(found) for found in item["divergence"]))
+            for item in document["standing"]
+        ),
+        targets=tuple(document["targets"]),
+        digest=document["digest"],
+    )
+    if digest(plan.changes) != plan.digest:
+        raise PlanFileError("its digest does not fit its changes: it was edited; plan again")
+    for change in plan.changes:
+        for field in change.fields:
+            if field.after is not ABSENT and split(field.path)[0] in NEVER_SENT:
+                raise PlanFileError(f"it would change {field.path[1:]} of {change.serial}, which is never sent")
+    return plan
+
+
+def _fault(document: Any, schema: dict[str, Any]) -> str:  # noqa: ANN401 - whatever a JSON file holds
+    """What is most wrong, in words: jsonschema has them, and is too slow to ask it about every plan."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(document))
+    if error is None:
+        return "it does not fit schemas/plan.schema.json"
+    return f"{'/'.join(map(str, error.absolute_path)) or 'the document'}: {error.message[:200]}"
+
+
+def _change_to_json(change: Change) -> dict[str, Json]:
+    result: dict[str, Json] = {"serial": change.serial, "action": change.action}
+    if change.source:
+        result["source"] = source_to_json(change.source)
+    result |= {"before": change.before, "after": change.after}
+    if change.unknown:
+        result["unknown"] = change.unknown
+    result["fields"] = [field_to_json(_shown(field)) for field in change.fields]
+    return result
+
+
+def _shown(field: FieldChange) -> FieldChange:
+    return replace(field, before=ABSENT, after=ABSENT) if field.sensitive else field
+
+
+def _change_from_json(item: Mapping[str, Any]) -> Change:
+    return Change(
+        serial=Serial(item["serial"]),
+        action=Action(item["action"]),
+        fields=tuple(field_from_json(field) for field in item["fields"]),
+        before=item["before"],
+        after=item["after"],
+        unknown=item.get("unknown"),
+        source=source_from_json(item["source"]) if "source" in item else None,
+    )

@@ -1,0 +1,58 @@
+"""Where each device stands between the two ends of a plan's change, now that it is to be applied. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.model import Action, Change, DeviceState, Serial
+from reconciler.plan.body import body
+from reconciler.plan.diff import fingerprint
+from reconciler.plan.marks import Marks
+from reconciler.pointer import get
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`todo` stands where the plan began, `done` where it leads, `stale` at neither end."""
+
+    todo: tuple[Change, ...]
+    done: tuple[Serial, ...]
+    stale: tuple[Serial, ...]
+
+
+def settle(
+    changes: Sequence[Change], devices: Mapping[Serial, DeviceState], *, marks: Marks, merged: Callable[[str], bool]
+) -> Settled:
+    """Sort the changes of a plan by where their devices stand.
+
+    A device whose own PUT of this very plan has no answer yet (a crash came between) still stands at the beginning.
+    """
+    todo, done, stale = [], [], []
+    for change in changes:
+        state = devices.get(change.serial)
+        if _arrived(change, state, marks):
+            done.append(change.serial)
+        elif _at_start(change, state, marks, merged):
+            todo.append(change)
+        else:
+            stale.append(change.serial)
+    return Settled(tuple(todo), tuple(done), tuple(stale))
+
+
+def _arrived(change: Change, state: DeviceState | None, marks: Marks) -> bool:
+    if change.action is Action.RELEASE or state is None:
+        return state is None and change.action is Action.RELEASE
+    if state.unknown is not None or fingerprint(state.fields, marks) != change.after:
+        return False
+    if change.action is Action.RESEND and change.unknown is None and (state.divergence or not state.confirmed):
+        return False
+    return all(get(state.fields, field.path) == field.after for field in change.fields if field.sensitive)
+
+
+def _at_start(change: Change, state: DeviceState | None, marks: Marks, merged: Callable[[str], bool]) -> bool:
+    fields = state.fields if state else {}
+    if fingerprint(fields, marks) != change.before:
+        return False
+    if state is None or state.unknown is None:
+        return change.unknown is None
+    unknown = fingerprint(state.unknown.body, marks)
+    return unknown in {change.unknown, fingerprint(body(change, fields, merged=merged), marks)}

@@ -1,0 +1,51 @@
+"""`--target`: which devices a run is about."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from reconciler.canonical import canonical
+from reconciler.errors import Usage
+from reconciler.model import ABSENT, DesiredState, Json, Serial, Snapshot
+from reconciler.pointer import get, join
+
+
+def target(desired: DesiredState, snapshot: Snapshot, patterns: Iterable[str]) -> tuple[DesiredState, Snapshot]:
+    """Both sides cut down to the devices that at least one pattern matches; whole if there are no patterns.
+
+    A pattern is a serial, a glob over serials (`AP-*`), or `field=value` (`status=active`, `location=Lyon*`). The last
+    looks at the desired fields and, for devices that left the inventory, at the last applied ones.
+    Raises Usage for a pattern that matches nothing.
+    """
+    patterns = tuple(patterns)
+    if not patterns:
+        return desired, snapshot
+    fields: dict[Serial, Mapping[str, Json]] = {serial: state.fields for serial, state in snapshot.devices.items()}
+    fields |= {serial: device.fields for serial, device in desired.devices.items()}
+    chosen: set[Serial] = set()
+    for pattern in patterns:
+        found = {serial for serial, values in fields.items() if matches(pattern, serial, values)}
+        if not found:
+            close = get_close_matches(pattern, fields, 1)
+            raise Usage(f"--target {pattern!r} matches no device" + (f"; did you mean {close[0]}?" if close else ""))
+        chosen |= found
+    return (
+        DesiredState({serial: device for serial, device in desired.devices.items() if serial in chosen}),
+        Snapshot(
+            snapshot.lineage,
+            snapshot.revision,
+            {serial: state for serial, state in snapshot.devices.items() if serial in chosen},
+        ),
+    )
+
+
+def matches(pattern: str, serial: Serial, fields: Mapping[str, Json]) -> bool:
+    """Whether `pattern` names this device. A list matches if one of its members does."""
+    path, equals, wanted = pattern.partition("=")
+    if not equals:
+        return fnmatchcase(serial, pattern)
+    value = get(fields, join(*path.split(".")))
+    if value is ABSENT:
+        return False
+    members = value if isinstance(value, list) else [value]
+    return any(fnmatchcase(item if isinstance(item, str) else canonical(item), wanted) for item in members)

@@ -1,0 +1,77 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from examples import AP, Fleet, applied, desired, unanswered
+
+from reconciler.model import Snapshot
+from reconciler.plan.diff import diff
+from reconciler.plan.guard import guard
+
+
+def fleet(count: int, **values: Any) -> Fleet:  # noqa: ANN401 - JSON
+    return {f"D{number:04}": dict(values) for number in range(count)}
+
+
+def rules(new: Fleet, snapshot: Snapshot, *, protected: Sequence[str] = (), **limits: Any) -> list[str]:  # noqa: ANN401
+    defaults = {"max_changed_pct": 30.0, "max_released_pct": 5.0, "floor": 10} | limits
+    changes = diff(desired(new), snapshot, removed=limits.get("removed", "release"))
+    return [refusal.rule for refusal in guard(changes, snapshot.devices, protected=protected, **defaults)]
+
+
+@pytest.mark.parametrize(("changed", "refused"), [(30, []), (31, ["max_changed_pct"])])
+def test_more_updates_than_their_share_are_refused(changed: int, refused: list[str]) -> None:
+    new = {**fleet(100, vlan=1), **fleet(changed, vlan=2)}
+
+    assert rules(new, applied(fleet(100, vlan=1))) == refused
+
+
+@pytest.mark.parametrize(("kept", "refused"), [(389, []), (388, []), (379, ["max_released_pct"])])
+def test_more_releases_than_their_share_are_refused(kept: int, refused: list[str]) -> None:
+    assert rules(fleet(kept, vlan=1), applied(fleet(400, vlan=1))) == refused
+
+
+@pytest.mark.parametrize(("changed", "refused"), [(10, []), (11, ["max_changed_pct"])])
+def test_a_small_fleet_has_a_floor_and_no_blind_spot(changed: int, refused: list[str]) -> None:
+    assert rules({**fleet(12, vlan=1), **fleet(changed, vlan=2)}, applied(fleet(12, vlan=1))) == refused
+
+
+def test_a_first_adoption_is_not_a_change() -> None:
+    assert rules(fleet(1000, vlan=1), applied({})) == []
+
+
+def test_a_protected_field_may_be_adopted_and_not_changed() -> None:
+    protected = ["configuration.profile"]
+    new: Fleet = {AP: {"configuration": {"profile": "b", "x": 1}}}
+
+    assert rules(new, applied({}), protected=protected) == []
+    assert rules(new, applied({AP: {"configuration": {"profile": "a", "x": 1}}}), protected=protected) == ["protected"]
+    assert rules(new, applied({AP: {"configuration": {"profile": "b", "x": 2}}}), protected=protected) == []
+    assert rules(new, applied({AP: {"configuration": "none"}}), protected=protected) == ["protected"]
+
+
+def test_a_removed_field_is_refused_where_the_settings_say_error() -> None:
+    assert rules({AP: {}}, applied({AP: {"location": "x"}}), removed="error") == ["on_removed.field"]
+    assert rules({AP: {}}, applied({AP: {"location": "x"}})) == []
+
+
+def test_what_has_no_answer_must_not_be_forgotten_unasked() -> None:
+    unknown = unanswered({"location": "x"}, {"location": "y"})
+
+    assert rules({}, unknown) == ["unknown"]
+    assert rules({AP: {}}, unknown) == ["unknown"]
+    assert rules({AP: {"location": "z"}}, unknown) == []
+
+
+def test_every_refusal_says_how_to_go_on() -> None:
+    snapshot = applied(fleet(100, vlan=1))
+    [refusal] = guard(
+        diff(desired(fleet(100, vlan=2)), snapshot),
+        snapshot.devices,
+        max_changed_pct=30.0,
+        max_released_pct=5.0,
+        floor=10,
+    )
+
+    assert "100 of 100 devices" in refusal.message
+    assert "--allow max_changed_pct" in refusal.override

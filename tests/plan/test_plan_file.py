@@ -1,0 +1,101 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from examples import AP, Fleet, applied, desired, fleets
+from hypothesis import assume, given
+
+from reconciler.errors import PlanFileError
+from reconciler.inventory.schema import packaged_schema
+from reconciler.model import ABSENT, NEVER_SENT, Divergence, Plan, Refusal, Serial, Source, Standing
+from reconciler.plan.diff import diff
+from reconciler.plan.marks import Marks
+from reconciler.plan.plan_file import digest, from_json, to_json
+
+SCHEMA = packaged_schema("plan")
+
+
+def planned(new: Fleet, old: Fleet, marks: Marks | None = None) -> Plan:
+    changes = diff(desired(new), applied(old), marks=marks)
+    return Plan("lineage", 7, changes, 3, digest=digest(changes))
+
+
+def read(document: object) -> Plan:
+    return from_json(json.loads(json.dumps(document)), SCHEMA)
+
+
+@given(fleets, fleets)
+def test_a_plan_file_round_trips(new: Fleet, old: Fleet) -> None:
+    assume(not any(NEVER_SENT & held.keys() for held in new.values()))
+    plan = planned(new, old)
+
+    assert read(to_json(plan)) == plan
+
+
+def test_everything_beside_the_changes_round_trips_too() -> None:
+    plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
+    change = replace(plan.changes[0], fields=(replace(plan.changes[0].fields[0], source=Source("a.yaml", 3, 9)),))
+    plan = replace(
+        plan,
+        changes=(change,),
+        refusals=(Refusal("protected", "no", "do this"),),
+        standing=(Standing(AP, (Divergence("/vlan", 1, ABSENT),)),),
+        targets=("AP-*",),
+    )
+
+    assert read(to_json(plan)) == plan
+
+
+def test_the_digest_says_what_changes_and_not_where_it_is_written() -> None:
+    plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
+    moved = [replace(change, source=Source("elsewhere.yaml", 99)) for change in plan.changes]
+
+    assert digest(moved) == plan.digest
+    assert planned({AP: {"vlan": 2}}, {AP: {"vlan": None}}).digest != plan.digest
+    assert planned({AP: {"vlan": 2}}, {AP: {}}).digest != plan.digest
+    assert planned({}, {AP: {}}).digest != planned({}, {Serial("AP-2"): {}}).digest
+
+
+def test_no_secret_is_ever_in_a_plan_file() -> None:
+    marks = Marks(secret=frozenset({"/configuration/psk"}))
+    plan = planned({AP: {"configuration": {"psk": "hunter2", "x": 1}}}, {AP: {"configuration": {"psk": "old"}}}, marks)
+    document = json.dumps(to_json(plan))
+
+    assert "hunter2" not in document
+    assert '"old"' not in document
+    assert [field.sensitive for field in read(to_json(plan)).changes[0].fields] == [True, False]
+
+
+def _edit(document: Any, **edits: object) -> object:  # noqa: ANN401 - JSON
+    document["changes"][0]["fields"][0].update(edits)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda _: [], "not a plan"),
+        (lambda _: None, "not a plan"),
+        (lambda document: document | {"format_version": 2}, "version 2"),
+        (lambda document: document | {"surprise": 1}, "surprise"),
+        (lambda document: {key: value for key, value in document.items() if key != "digest"}, "digest"),
+        (lambda document: _edit(document, after=3), "edited"),
+        (lambda document: _edit(document, path="vlan"), "path"),
+        (lambda document: document | {"changes": [document["changes"][0] | {"serial": "../x"}]}, "serial"),
+        (lambda document: document | {"changes": [document["changes"][0] | {"serial": "x\n"}]}, "schema"),
+    ],
+)
+def test_a_damaged_plan_file_is_refused_in_words(damage: Any, says: str) -> None:  # noqa: ANN401 - a function
+    document = to_json(planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}}))
+
+    with pytest.raises(PlanFileError, match=says):
+        read(damage(document))
+
+
+@pytest.mark.parametrize("name", ["operation", "operation_type", "id"])
+def test_a_plan_file_cannot_smuggle_in_what_is_never_sent(name: str) -> None:
+    plan = planned({AP: {name: "reboot"}}, {AP: {}})
+
+    with pytest.raises(PlanFileError, match="never sent"):
+        read(to_json(plan))
