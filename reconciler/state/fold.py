@@ -1,0 +1,127 @@
+"""What the journal means: the snapshot is the fold of `step` over its entries. Pure.
+
+    intent      unknown = this PUT; uncertain if the fate of an earlier one was still unknown
+    applied     the intent's fields hold, confirmed. With `fields` of its own: nothing was sent, only these are settled
+    divergent   the intent's fields are recorded, with what the server shows instead
+    accepted    the intent's fields are recorded, unconfirmed
+    rejected    as before the intent; but if that was uncertain, unknown stays: the earlier PUT may still have struck
+    not-sent    like rejected
+    unknown     unknown stays
+    released, forgotten   the device is gone
+
+A device whose first PUT is not yet answered has no fields and is not confirmed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from reconciler.change_json import divergence_from_json, field_from_json, intent_from_json
+from reconciler.model import DeviceState, Divergence, Draft, Entry, EntryKind, FieldChange, Intent, Json, Serial
+from reconciler.pointer import patched
+
+_NEVER_ADOPTED = DeviceState(fields={}, confirmed=False)
+
+
+def fold(entries: Iterable[Draft | Entry]) -> dict[Serial, DeviceState]:
+    """The devices of the snapshot. Raises ValueError like `step`."""
+    devices: dict[Serial, DeviceState] = {}
+    for entry in entries:
+        if entry.serial is not None:
+            state = step(devices.get(entry.serial), entry)
+            if state is None:
+                devices.pop(entry.serial, None)
+            else:
+                devices[entry.serial] = state
+    return devices
+
+
+def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
+    """The device's state after `entry`, which is about this device; None: it is not in the snapshot.
+
+    Raises ValueError for an outcome without an intent, and for data that does not fit the kind.
+    """
+    match entry.kind:
+        case EntryKind.INTENT:
+            state = state or _NEVER_ADOPTED
+            return replace(state, unknown=replace(_intent(entry), uncertain=state.unknown is not None))
+        case EntryKind.APPLIED if "fields" in entry.data:
+            return _unsent(state, _changes(entry))
+        case EntryKind.APPLIED | EntryKind.DIVERGENT | EntryKind.ACCEPTED:
+            pending, intent = _pending(state, entry)
+            return DeviceState(
+                fields=_after(pending, intent.fields),
+                divergence=_divergence(entry) if entry.kind is EntryKind.DIVERGENT else (),
+                confirmed=entry.kind is not EntryKind.ACCEPTED,
+            )
+        case EntryKind.REJECTED | EntryKind.NOT_SENT | EntryKind.UNKNOWN:
+            return _unanswered(*_pending(state, entry), entry.kind)
+        case EntryKind.RELEASED | EntryKind.FORGOTTEN:
+            return None
+        case EntryKind.RUN | EntryKind.ENDED | EntryKind.UNLOCKED:
+            raise ValueError(f"{_place(entry)} is not about a device")
+
+
+def _unanswered(state: DeviceState, intent: Intent, kind: EntryKind) -> DeviceState | None:
+    if intent.uncertain or kind is EntryKind.UNKNOWN:
+        return state
+    settled = replace(state, unknown=None)
+    return settled if settled != _NEVER_ADOPTED else None
+
+
+def _unsent(state: DeviceState | None, changes: tuple[FieldChange, ...]) -> DeviceState:
+    """Nothing was sent, so nothing was answered: what is unknown, divergent or unconfirmed stays so.
+
+    Except where it is about these very fields: what is no longer managed is nobody's concern any more.
+    """
+    state = state or DeviceState(fields={})
+    settled = tuple(change.path for change in changes)
+    fields = _after(state, changes)
+    unknown = state.unknown
+    if unknown and all(_within(change.path, settled) for change in unknown.fields):
+        unknown = None
+    return DeviceState(
+        fields=fields,
+        unknown=unknown,
+        divergence=tuple(item for item in state.divergence if not _within(item.path, settled)),
+        confirmed=state.confirmed or not fields,
+    )
+
+
+def _within(path: str, pointers: tuple[str, ...]) -> bool:
+    return any(path == pointer or path.startswith(pointer + "/") for pointer in pointers)
+
+
+def _after(state: DeviceState, changes: tuple[FieldChange, ...]) -> dict[str, Json]:
+    return patched(state.fields, [(change.path, change.after) for change in changes])
+
+
+def _pending(state: DeviceState | None, entry: Draft | Entry) -> tuple[DeviceState, Intent]:
+    if state is None or state.unknown is None:
+        raise ValueError(f"{_place(entry)} has no intent before it")
+    return state, state.unknown
+
+
+def _intent(entry: Draft | Entry) -> Intent:
+    try:
+        return intent_from_json({"body": entry.data["body"], "fields": entry.data["fields"]})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{_place(entry)} is malformed: {error}") from error
+
+
+def _changes(entry: Draft | Entry) -> tuple[FieldChange, ...]:
+    return tuple(field_from_json(item) for item in _list(entry, "fields"))
+
+
+def _divergence(entry: Draft | Entry) -> tuple[Divergence, ...]:
+    return tuple(divergence_from_json(item) for item in _list(entry, "divergence"))
+
+
+def _list(entry: Draft | Entry, key: str) -> list[Json]:
+    value = entry.data.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{_place(entry)} is malformed: {key} is {value!r}; expected a list")  # noqa: TRY004 - documented
+    return value
+
+
+def _place(entry: Draft | Entry) -> str:
+    return f'"{entry.kind}" of {entry.serial} at {entry.at}'
