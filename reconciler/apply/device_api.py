@@ -1,0 +1,126 @@
+"""The device inventory API over httpx: the only place that speaks HTTP to devices."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import quote
+
+import certifi
+import httpx
+
+from reconciler import __version__
+from reconciler.apply.answer import Answer, NoAnswer, NotSent
+from reconciler.apply.token import Token
+from reconciler.canonical import canonical
+from reconciler.errors import ApiError
+from reconciler.model import Json, Serial
+
+BODY_CAP = 1 << 20
+"""Bytes: a longer response is not read to its end, and not trusted."""
+
+
+class DeviceApi:
+    """One server, one token, at most `concurrency` requests at a time. An async context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        route: str,
+        auth_scheme: str,
+        body: Literal["plain", "data-string"],
+        timeout: float,
+        concurrency: int,
+    ) -> None:
+        self._method, _, path = route.partition(" ")
+        self._url = base_url.rstrip("/") + path
+        self._wrapped = body == "data-string"
+        self._timeout = timeout
+        tls: ssl.SSLContext | Literal[False] = _tls() if base_url.lower().startswith("https:") else False
+        headers = {
+            "Authorization": token.header(auth_scheme),
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": f"reconciler/{__version__}",
+        }
+        self._free = asyncio.Semaphore(concurrency)
+        self._clients = [_client(tls, headers, timeout) for _ in range(concurrency)]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            await client.aclose()
+
+    async def put(self, serial: Serial, body: Mapping[str, Json]) -> Answer | NotSent | NoAnswer:
+        """Send one partial update and read the whole response, all within the timeout.
+
+        Raises ApiError if the server's certificate is not to be trusted.
+        """
+        content = canonical({"data": canonical(body)} if self._wrapped else body).encode()
+        url = self._url.replace("{serial_number}", quote(serial, safe=""))
+        async with self._free:
+            client = self._clients.pop()
+            try:
+                return await self._exchange(client, url, content)
+            finally:
+                self._clients.append(client)
+
+    async def _exchange(self, client: httpx.AsyncClient, url: str, content: bytes) -> Answer | NotSent | NoAnswer:
+        try:
+            async with asyncio.timeout(self._timeout), client.stream(self._method, url, content=content) as reply:
+                return await _read(reply)
+        except TimeoutError:
+            return NoAnswer(f"no complete answer within {self._timeout:g} s")
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if _is_tls(error):
+                raise ApiError(f"{httpx.URL(url).host}: TLS: {error}; check api.base_url and the certificate") from None
+            return NotSent(f"cannot connect to {httpx.URL(url).netloc.decode()}: {str(error) or 'timed out'}")
+        except httpx.TransportError as error:
+            return NoAnswer(f"connection broke: {str(error) or type(error).__name__}")
+
+
+def _client(tls: ssl.SSLContext | Literal[False], headers: Mapping[str, str], timeout: float) -> httpx.AsyncClient:
+    """A client with one connection: a pool that is shared by many requests gets slower with each of them."""
+    return httpx.AsyncClient(
+        verify=tls,
+        headers=headers,
+        timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+        limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+async def _read(reply: httpx.Response) -> Answer | NoAnswer:
+    if reply.headers.get("Content-Encoding", "identity").lower() not in {"identity", ""}:
+        return NoAnswer(f"the answer ({reply.status_code}) is compressed, although only plain ones were asked for")
+    body = bytearray()
+    async for chunk in reply.aiter_raw():
+        body += chunk
+        if len(body) > BODY_CAP:
+            return NoAnswer(f"the answer ({reply.status_code}) is longer than {BODY_CAP >> 20} MiB")
+    return Answer(reply.status_code, bytes(body), reply.headers.get("Retry-After"))
+
+
+def _tls() -> ssl.SSLContext:
+    """The system's trusted certificates and certifi's; TLS 1.2 or newer."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,83 @@
+"""What the journal is told about one device: the intent before anything is sent, the outcome after. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from reconciler import __version__
+from reconciler.apply.judge import Task
+from reconciler.change_json import divergence_to_json, field_to_json
+from reconciler.model import (
+    Accepted,
+    Action,
+    Applied,
+    Divergent,
+    Draft,
+    EntryKind,
+    Holder,
+    Json,
+    NotAttempted,
+    Outcome,
+    Plan,
+    Rejected,
+    Unknown,
+)
+
+
+def began(plan: Plan, holder: Holder, *, commit: str, allowed: Sequence[str], run: str, at: str) -> Draft:
+    """A run begins: who, where, of which commit, carrying out which plan, with which guards raised."""
+    data: dict[str, Json] = {
+        "command": "apply",
+        "by": holder.by,
+        "host": holder.host,
+        "pid": holder.pid,
+        "commit": commit,
+        "url": holder.url,
+        "version": __version__,
+        "digest": plan.digest,
+        "allowed": list(allowed),
+    }
+    return Draft(EntryKind.RUN, at, run, data=data)
+
+
+def ended(outcomes: Iterable[Outcome], exit_code: int, *, run: str, at: str) -> Draft:
+    """A run is over; `counts` by kind of outcome."""
+    counts = Counter(type(outcome).__name__ for outcome in outcomes)
+    return Draft(EntryKind.ENDED, at, run, data={"exit_code": exit_code, "counts": dict(counts)})
+
+
+def intent(task: Task, *, run: str, at: str) -> Draft:
+    """A PUT is about to be sent."""
+    data: dict[str, Json] = {"action": task.change.action, "fields": _fields(task), "body": dict(task.body)}
+    return Draft(EntryKind.INTENT, at, run, task.change.serial, data)
+
+
+def unsent(task: Task, *, run: str, at: str) -> Draft:
+    """A change that needs nothing sent: a release, or fields that are only given up."""
+    if task.change.action is Action.RELEASE:
+        return Draft(EntryKind.RELEASED, at, run, task.change.serial)
+    return Draft(EntryKind.APPLIED, at, run, task.change.serial, {"fields": _fields(task)})
+
+
+def result(outcome: Outcome, *, run: str, at: str) -> Draft:
+    """The outcome of an intent that was recorded before."""
+    data: dict[str, Json]
+    match outcome:
+        case Applied(_, status, attempts):
+            kind, data = EntryKind.APPLIED, {"status": status, "attempts": attempts}
+        case Divergent(_, status, attempts, found):
+            listed: list[Json] = [divergence_to_json(item) for item in found]
+            kind, data = EntryKind.DIVERGENT, {"status": status, "attempts": attempts, "divergence": listed}
+        case Accepted(_, status, attempts):
+            kind, data = EntryKind.ACCEPTED, {"status": status, "attempts": attempts}
+        case Rejected(_, status, attempts, reasons):
+            words = "; ".join(f"{path}: {text}" if path else text for path, text in reasons)
+            kind, data = EntryKind.REJECTED, {"status": status, "attempts": attempts, "reason": words}
+        case Unknown(_, attempts, reason):
+            kind, data = EntryKind.UNKNOWN, {"attempts": attempts, "reason": reason}
+        case NotAttempted(_, reason):
+            kind, data = EntryKind.NOT_SENT, {"reason": reason}
+    return Draft(kind, at, run, outcome.change.serial, data)
+
+
+def _fields(task: Task) -> list[Json]:
+    return [field_to_json(field) for field in task.change.fields]

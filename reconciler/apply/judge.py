@@ -1,0 +1,151 @@
+"""What an answer means for a device. Pure."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.apply.answer import Answer, NoAnswer, NotSent
+from reconciler.apply.verify import divergence
+from reconciler.errors import ApiError, AuthenticationError
+from reconciler.model import Accepted, Applied, Change, Divergent, Json, Outcome, Rejected, Unknown
+from reconciler.pointer import join
+
+SUCCESS, ACCEPTED, NO_CONTENT, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 202, 204, 401, 403, 404
+REFUSED_FOR_NOW = 429
+MAYBE_DONE = frozenset({408, 500, 502, 503, 504})
+"""The request may have been carried out; asking again is safe, because a PUT is idempotent."""
+
+SPEAKING = frozenset({"detail", "message", "error", "msg", "title", "non_field_errors"})
+"""Keys that hold words about the whole request, not about a field."""
+MAX_DEPTH = 64
+"""Levels of nesting beyond which an answer is not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One change and the body that brings it about. `removed` are the keys that the echo must not hold any more."""
+
+    change: Change
+    body: Mapping[str, Json]
+    removed: tuple[str, ...] = ()
+    set_like: frozenset[str] = frozenset()
+    secret: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Worth another attempt. `sent`: something left this process; `unknown`: it may have taken effect."""
+
+    reason: str
+    status: int | None = None
+    sent: bool = True
+    unknown: bool = True
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """No device will fare better: the run stops before the next send."""
+
+    error: ApiError | AuthenticationError
+    outcome: Rejected
+
+
+def judge(  # noqa: PLR0911 - one return for each kind of answer
+    task: Task, answer: Answer | NotSent | NoAnswer, attempt: int
+) -> Outcome | Again | Halt:
+    """The outcome that attempt number `attempt` had for the task's device, if it had one."""
+    match answer:
+        case NotSent(reason):
+            return Again(reason, sent=False, unknown=False)
+        case NoAnswer(reason):
+            return Again(reason)
+        case Answer(status, _, retry_after) if status in MAYBE_DONE:
+            return Again(_words(answer), status, retry_after=retry_after)
+        case Answer(status, _, retry_after) if status == REFUSED_FOR_NOW:
+            return Again(_words(answer), status, unknown=False, retry_after=retry_after)
+        case Answer(status) if status == SUCCESS:
+            return _verified(task, answer, attempt)
+        case Answer(status) if status in {ACCEPTED, NO_CONTENT}:
+            return Accepted(task.change, status, attempt)
+        case Answer(status) if 400 <= status < 500:  # noqa: PLR2004 - the class of client errors
+            rejected = Rejected(task.change, status, attempt, tuple(_reasons(answer)))
+            if status in {UNAUTHORIZED, FORBIDDEN}:
+                return Halt(AuthenticationError(f"the server refused the token: {_words(answer)}"), rejected)
+            return rejected
+        case Answer(status) if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+            error = ApiError(
+                f"the server answers with a redirect ({status}), which is never followed; check api.base_url"
+            )
+            return Halt(error, Rejected(task.change, status, attempt, (("", "redirect"),)))
+    return Unknown(task.change, attempt, f"unexpected answer: {_words(answer)}")
+
+
+def _verified(task: Task, answer: Answer, attempt: int) -> Outcome:
+    echo = _json(answer.body)
+    if not isinstance(echo, dict):
+        return Unknown(task.change, attempt, "the answer (200) is not a JSON object")
+    if echo.get("serial_number") != task.change.serial:
+        return Unknown(task.change, attempt, "the answer (200) is not about this serial number")
+    found = divergence(task.body, echo, removed=task.removed, set_like=task.set_like, secret=task.secret)
+    if found:
+        return Divergent(task.change, answer.status, attempt, found)
+    return Applied(task.change, answer.status, attempt)
+
+
+def _words(answer: Answer) -> str:
+    return f"{answer.status} " + "; ".join(f"{path}: {text}" if path else text for path, text in _reasons(answer))
+
+
+def _reasons(answer: Answer) -> Iterator[tuple[str, str]]:
+    """What the server says, as (JSON Pointer or "", words), in whichever of the usual shapes it says it."""
+    document = _json(answer.body)
+    if isinstance(document, dict) and isinstance(document.get("errors"), dict | list):
+        document = document["errors"]
+    found = list(_messages(document, ()))
+    if not found:
+        text = re.sub(
+            r"<(script|style)\b.*?</\1>|<[^>]*>", " ", answer.body[:4096].decode("utf-8", "replace"), flags=re.DOTALL
+        )
+        found = [("", " ".join(text.split())[:200] or "no reason given")]
+    yield from found[:20]
+
+
+def _messages(document: Json, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    match document:
+        case str():
+            yield join(*path), " ".join(document.split())[:300]
+        case list():
+            for item in document:
+                yield from _messages(item, path)
+        case {"field": str(name), "message": str(text)}:
+            yield from _messages(text, (*path, *name.split(".")))
+        case dict():
+            for key, value in document.items():
+                yield from _messages(value, path if key in SPEAKING else (*path, key))
+        case _:
+            return
+
+
+def _json(body: bytes) -> Json:
+    try:
+        document: Json = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if _depth_ok(document) else None
+
+
+def _depth_ok(document: Json) -> bool:
+    """Whether it is shallow enough for recursive readers; what we send is never deeper than 32."""
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return True
+    return False

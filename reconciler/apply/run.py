@@ -1,0 +1,115 @@
+"""One run from the first task to the last, with the real clock, the real network and the user's signals."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from reconciler.apply.answer import Answer, NoAnswer, NotSent
+from reconciler.apply.execute import Clock, Execution, Stop
+from reconciler.apply.judge import Task
+from reconciler.apply.pace import Pace
+from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
+from reconciler.model import Draft, Json, Outcome, Serial
+
+INTERRUPTED = "interrupted"
+
+
+class Api(AbstractAsyncContextManager["Api"], Protocol):
+    """What a run needs of DeviceApi."""
+
+    async def put(self, serial: Serial, body: Mapping[str, Json]) -> Answer | NotSent | NoAnswer:
+        """Send one partial update."""
+        ...
+
+
+def carry_out(
+    tasks: Sequence[Task],
+    *,
+    run_id: str,
+    api: Callable[[], Api],
+    append: Callable[[Sequence[Draft]], object],
+    may_send: Callable[[], bool],
+    rate: float,
+    burst: int,
+    attempts: int,
+    concurrency: int,
+    max_duration: float | None,
+    progress: Callable[[Outcome], None],
+) -> tuple[tuple[Outcome, ...], ReconcilerError | None]:
+    """The outcome of every task, in their order, and why the run ended early, if it did.
+
+    The first SIGINT or SIGTERM, or `max_duration` seconds, let nothing new start; a second signal gives up what is in
+    flight. `may_send` is asked before every request. Never raises for a device, the server or the state.
+    """
+    failure: ReconcilerError | None = None
+    outcomes: Mapping[Serial, Outcome] = {}
+
+    async def work(stop: Stop) -> None:
+        nonlocal failure, outcomes
+        async with api() as server:
+
+            async def put(serial: Serial, body: Mapping[str, Json]) -> Answer | NotSent | NoAnswer:
+                if not may_send():
+                    raise LeaseLost("the lease on the state was lost; nothing more was sent; run apply again")
+                return await server.put(serial, body)
+
+            execution = Execution(
+                tasks,
+                put=put,
+                append=append,
+                pace=Pace(rate=rate, burst=burst, clock=time.monotonic, sleep=stop.sleep),
+                stop=stop,
+                clock=Clock(time.time, stamp, random.random),
+                run_id=run_id,
+                attempts=attempts,
+                concurrency=concurrency,
+                progress=progress,
+            )
+            outcomes = execution.outcomes
+            try:
+                await execution.run()
+            except ReconcilerError as error:
+                failure = error
+
+    stop = _until_interrupted(work, max_duration)
+    return tuple(outcomes[task.change.serial] for task in tasks), failure or stop.error
+
+
+def stamp(moment: float | None = None) -> str:
+    """A UNIX time (now, if not given) as the journal writes it: RFC 3339, UTC, to the millisecond."""
+    when = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _until_interrupted(work: Callable[[Stop], Awaitable[None]], max_duration: float | None) -> Stop:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return asyncio.run(_interruptible(work, max_duration))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def _interruptible(work: Callable[[Stop], Awaitable[None]], max_duration: float | None) -> Stop:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(work(stop))
+
+    def interrupt() -> None:
+        if stop.reason == INTERRUPTED:
+            running.cancel()
+        stop.now(INTERRUPTED, Interrupted(INTERRUPTED))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    if max_duration is not None:
+        loop.call_later(max_duration, stop.now, "--max-duration is over")
+    await asyncio.wait([running])
+    if not running.cancelled():
+        await running
+    return stop

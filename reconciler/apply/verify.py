@@ -1,0 +1,52 @@
+"""Whether the server holds what was sent."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from reconciler.canonical import canonical
+from reconciler.model import ABSENT, Divergence, Json, Value
+from reconciler.pointer import get, join
+
+
+def divergence(
+    sent: Mapping[str, Json],
+    echo: Mapping[str, Json],
+    *,
+    removed: Iterable[str] = (),
+    set_like: frozenset[str] = frozenset(),
+    secret: frozenset[str] = frozenset(),
+) -> tuple[Divergence, ...]:
+    """Every place where `echo` does not hold what `sent` put there, or still holds one of the `removed` pointers.
+
+    Numbers compare by value (1 is 1.0, and neither is true), lists at `set_like` pointers as sets. What the echo holds
+    beyond that was never ours. Values at `secret` pointers are not compared: servers mask them, and reports must not.
+    """
+    found = [
+        item for name, value in sent.items() for item in _compared((name,), value, echo.get(name, ABSENT), set_like)
+    ]
+    return (
+        *(item for item in found if not any((item.path + "/").startswith(pointer + "/") for pointer in secret)),
+        *(Divergence(path, ABSENT, held) for path in removed if (held := get(echo, path)) is not ABSENT),
+    )
+
+
+def _compared(path: tuple[str, ...], sent: Json, echoed: Value, set_like: frozenset[str]) -> Iterator[Divergence]:
+    if isinstance(sent, dict) and (sent or isinstance(echoed, dict)):
+        held = echoed if isinstance(echoed, dict) else {}
+        for key, value in sent.items():
+            yield from _compared((*path, key), value, held.get(key, ABSENT), set_like)
+    elif echoed is ABSENT or not _equal(sent, echoed, as_set=join(*path) in set_like):
+        yield Divergence(join(*path), sent, echoed)
+
+
+def _equal(sent: Json, echoed: Json, *, as_set: bool) -> bool:
+    if isinstance(sent, list) and isinstance(echoed, list):
+        if as_set:
+            sent, echoed = sorted(sent, key=canonical), sorted(echoed, key=canonical)
+        return len(sent) == len(echoed) and all(
+            _equal(left, right, as_set=False) for left, right in zip(sent, echoed, strict=True)
+        )
+    if isinstance(sent, dict) and isinstance(echoed, dict):
+        return all(key in echoed and _equal(value, echoed[key], as_set=False) for key, value in sent.items())
+    if isinstance(sent, bool) or isinstance(echoed, bool):
+        return sent is echoed
+    return sent == echoed

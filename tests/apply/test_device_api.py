@@ -1,0 +1,192 @@
+"""Against real sockets: servers that are slow, rude, endless or absent."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Literal, cast
+
+import pytest
+from examples import AP
+
+from reconciler.apply.answer import Answer, NoAnswer, NotSent
+from reconciler.apply.device_api import BODY_CAP, DeviceApi
+from reconciler.apply.token import Token
+from reconciler.model import Serial
+
+Serve = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+def put(
+    serve: Serve,
+    *,
+    serial: Serial = AP,
+    body: Literal["plain", "data-string"] = "plain",
+    timeout: float = 2.0,
+    times: int = 1,
+    base: str = "",
+    together: bool = False,
+) -> tuple[list[Answer | NotSent | NoAnswer], list[bytes], int]:
+    """The answers of a server that treats each request with `serve`, the requests, and the number of connections."""
+    requests: list[bytes] = []
+    connections = 0
+    handlers: list[asyncio.Task[None]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        handlers.append(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+                requests.append(head + await reader.readexactly(length))
+                await serve(requests[-1], writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def main() -> list[Answer | NotSent | NoAnswer]:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, _api(base or f"http://127.0.0.1:{port}/api/v1/", body=body, timeout=timeout) as api:
+            puts = [api.put(serial, {"status": "é"}) for _ in range(times)]
+            answers = await asyncio.gather(*puts) if together else [await each for each in puts]
+        if handlers:
+            await asyncio.wait(handlers, timeout=5)
+        return answers
+
+    return asyncio.run(main()), requests, connections
+
+
+def _api(base_url: str, *, body: Literal["plain", "data-string"] = "plain", timeout: float = 2.0) -> DeviceApi:
+    return DeviceApi(
+        base_url,
+        Token("s3cr3t"),
+        route="PUT /inventory_device_serial_operation/{serial_number}/",
+        auth_scheme="Bearer",
+        body=body,
+        timeout=timeout,
+        concurrency=2,
+    )
+
+
+def raw(*chunks: bytes, pause: float = 0.0) -> Serve:
+    async def serve(_: bytes, writer: asyncio.StreamWriter) -> None:
+        for chunk in chunks:
+            writer.write(chunk)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return serve
+
+
+def response(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+async def hang_up(_: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def test_the_request_is_the_documented_one() -> None:
+    [answer], [request], _ = put(raw(response(b"{}")))
+
+    assert answer == Answer(200, b"{}")
+    head, _, sent = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"PUT /api/v1/inventory_device_serial_operation/AP-0001/ HTTP/1.1\r\n")
+    assert b"authorization: bearer s3cr3t" in head.lower()
+    assert b"accept-encoding: identity" in head.lower()
+    assert json.loads(sent) == {"status": "é"}
+
+
+def test_the_body_can_be_wrapped_as_a_string_in_data() -> None:
+    _, [request], _ = put(raw(response(b"{}")), body="data-string")
+
+    assert json.loads(json.loads(request.partition(b"\r\n\r\n")[2])["data"]) == {"status": "é"}
+
+
+def test_a_connection_is_used_again() -> None:
+    answers, requests, connections = put(raw(response(b"{}")), times=5)
+
+    assert (len(answers), len(requests), connections) == (5, 5, 1)
+
+
+def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
+    endless = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *([b" "] * 1000), pause=0.05)
+    [answer], requests, _ = put(endless, timeout=0.3)
+
+    assert isinstance(answer, NoAnswer)
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        hang_up,
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"),
+        raw(b"SSH-2.0-OpenSSH\r\n\r\n"),
+        raw(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 200_000 + b"\r\n\r\n"),
+        raw(response(b"{}", headers="Content-Encoding: gzip\r\n")),
+        raw(response(b" " * (BODY_CAP + 1))),
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *([b"ffff\r\n" + b" " * 65535 + b"\r\n"] * 20)),
+    ],
+    ids=["hang-up", "short", "not-http", "huge-header", "gzip", "too-long", "endless-chunks"],
+)
+def test_what_is_no_complete_plain_answer_is_no_answer(serve: Serve) -> None:
+    [answer], requests, _ = put(serve, timeout=0.5)
+
+    assert isinstance(answer, NoAnswer), answer
+    assert len(requests) == 1
+
+
+def test_a_redirect_is_an_answer_and_not_followed() -> None:
+    [answer], requests, _ = put(raw(response(b"", "307 Temporary Redirect", "Location: /elsewhere\r\n")))
+
+    assert answer == Answer(307, b"")
+    assert len(requests) == 1
+
+
+def test_a_port_where_nobody_listens_means_that_nothing_was_sent() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        [answer], _, _ = put(hang_up, base=f"http://127.0.0.1:{taken.getsockname()[1]}")
+
+    assert isinstance(answer, NotSent)
+    assert "cannot connect to 127.0.0.1" in answer.reason
+
+
+def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    [answer], _, _ = put(raw(response(b"{}")))
+
+    assert answer == Answer(200, b"{}")
+
+
+def test_retry_after_is_passed_on_as_it_came() -> None:
+    [answer], _, _ = put(raw(response(b"", "429 Too Many Requests", "Retry-After: 7\r\n")))
+
+    assert answer == Answer(429, b"", "7")
+
+
+def test_requests_beyond_the_lanes_wait_for_one() -> None:
+    open_now = 0
+    at_once: list[int] = []
+
+    async def serve(_: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now
+        open_now += 1
+        at_once.append(open_now)
+        await asyncio.sleep(0.01)
+        open_now -= 1
+        writer.write(response(b"{}"))
+
+    answers, _, connections = put(serve, times=8, together=True)
+
+    assert answers == [Answer(200, b"{}")] * 8
+    assert (max(at_once), connections) == (2, 2)

@@ -1,0 +1,98 @@
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.apply.pace import CEILING, PATIENCE, Pace, backoff, retry_after
+
+NOON = 1_763_899_200.0  # 2025-11-23 12:00:00 UTC
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def sent_at(count: int, *, rate: float, burst: int, pause: float = 0.0) -> list[float]:
+    time = Time()
+    pace = Pace(rate=rate, burst=burst, clock=time, sleep=time.sleep)
+    if pause:
+        pace.hold(pause)
+
+    async def send() -> list[float]:
+        moments = []
+        for _ in range(count):
+            await pace.turn()
+            moments.append(round(time.now - 100.0, 6))
+        return moments
+
+    return asyncio.run(send())
+
+
+def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    assert sent_at(5, rate=2, burst=3) == [0, 0, 0, 0.5, 1.0]
+
+
+def test_a_pause_that_the_server_asked_for_holds_everybody() -> None:
+    assert sent_at(3, rate=10, burst=2, pause=30) == [30, 30, 30.0]
+
+
+def test_many_workers_share_one_tempo() -> None:
+    time = Time()
+    pace = Pace(rate=1, burst=1, clock=time, sleep=time.sleep)
+
+    async def all_at_once() -> None:
+        turns: list[Awaitable[None]] = [pace.turn() for _ in range(10)]
+        await asyncio.gather(*turns)
+
+    asyncio.run(all_at_once())
+
+    assert time.now >= 100 + 9
+
+
+def test_retries_are_a_tenth_of_the_requests_and_ten() -> None:
+    time = Time()
+    pace = Pace(rate=1e6, burst=1, clock=time, sleep=time.sleep)
+
+    async def send() -> int:
+        for _ in range(100):
+            await pace.turn()
+        return sum(pace.may_retry() for _ in range(1000))
+
+    assert asyncio.run(send()) == 20
+
+
+@given(st.integers(1, 50), st.floats(0, 1, exclude_max=True))
+def test_a_back_off_stays_below_its_ceiling(attempt: int, jitter: float) -> None:
+    assert 0 <= backoff(attempt, jitter=jitter) <= min(CEILING, 0.5 * 2.0 ** (attempt - 1))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("7", 7),
+        (" 7 ", 7),
+        ("99999999999999999999", PATIENCE),
+        ("Sun, 23 Nov 2025 12:00:30 GMT", 30),
+        ("Sun, 23 Nov 2025 11:00:00 GMT", 0),
+        ("Sun, 23 Nov 2025 12:00:30", 30),
+        ("soon", None),
+        ("-5", None),
+        ("\u0667", None),
+        ("7.5", None),
+    ],
+)
+def test_retry_after_is_understood_as_a_delay_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert retry_after(header, now=NOON) == seconds
