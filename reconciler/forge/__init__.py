@@ -1,0 +1,1 @@
+"""What GitHub and GitLab want to be told."""

@@ -1,0 +1,1 @@
+"""Plans, problems and outcomes -> text. Pure functions."""

@@ -1,0 +1,54 @@
+"""A plan as Markdown, for step summaries and comments. Nothing in it can be anything but text."""
+
+from collections.abc import Callable, Iterator
+
+import click
+
+from reconciler.model import Plan
+from reconciler.report.text import plan_text, summary_line
+
+LIMIT = 60_000
+"""Characters of the plan; what a comment or a summary takes, with room for the rest."""
+
+
+def plan_markdown(plan: Plan, *, full: bool = False, merges: Callable[[str], bool] = lambda _: False) -> str:
+    """The summary, what needs attention, and the plan in a fence that colours its lines."""
+    lines = [f"### {_bare(summary_line(plan))}", ""]
+    if plan.refusals:
+        rules = ", ".join(sorted({refusal.rule for refusal in plan.refusals}))
+        lines += [f"**Refused by a guard ({rules}): apply will not run.**", ""]
+    if plan.changes or plan.standing:
+        text = "\n".join(_marked(_bare(plan_text(plan, full=full, merges=merges))))
+        if len(text) > LIMIT:
+            text = text[:LIMIT].rpartition("\n")[0] + "\n… cut here; reconciler plan --full shows all"
+        fence = _fence(text)
+        lines += ["<details open><summary>Changes</summary>", "", f"{fence}diff", text, fence, "", "</details>", ""]
+    if plan.digest:
+        lines += [f"<sub>digest {plan.digest[:12]} · state revision {plan.revision}</sub>", ""]
+    return "\n".join(lines)
+
+
+def _marked(text: str) -> Iterator[str]:
+    """Lines as a diff fence wants them: the symbol first, and `~` as the `!` that it colours."""
+    for line in text.split("\n"):
+        body = line.lstrip(" ")
+        indent = line[: len(line) - len(body)]
+        if body.startswith(("+ ", "- ")):
+            yield body[0] + indent + body[1:]
+        elif body.startswith(("~ ", "! ")):
+            yield "!" + indent + body[1:]
+        else:
+            yield line
+
+
+def _fence(text: str) -> str:
+    """Backticks enough that nothing inside can close the fence."""
+    longest = run = 0
+    for character in text:
+        run = run + 1 if character == "`" else 0
+        longest = max(longest, run)
+    return "`" * max(3, longest + 1)
+
+
+def _bare(text: str) -> str:
+    return click.unstyle(text)

@@ -1,0 +1,87 @@
+"""Problems as text for people and as a document for programs."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from reconciler.model import Json, Problem
+from reconciler.printable import printable
+
+FORMAT_VERSION = 1
+_WIDTH = 100
+"""Cells of a source line that are shown around its place."""
+_TAB = "    "
+
+
+def text(problems: Sequence[Problem]) -> str:
+    """Every problem with its place, the line it is on, a caret under the place, and the way out; then their number.
+
+    Nothing in a file can move the cursor or colour the terminal: what is not printable is shown escaped.
+    """
+    lines = [line for problem in problems for line in _lines(problem)]
+    files = len({problem.source.file for problem in problems})
+    return "\n".join([*lines, f"{_counted(len(problems), 'problem')} in {_counted(files, 'file')}."])
+
+
+def valid(devices: int, files: int) -> str:
+    """The one line to say when nothing is wrong."""
+    verb = "is" if devices == 1 else "are"
+    return f"{_counted(devices, 'device')} in {_counted(files, 'file')} {verb} valid."
+
+
+def document(problems: Sequence[Problem], *, devices: int, files: int) -> dict[str, Json]:
+    """What `validate --format json` prints: `schemas/validate.schema.json` says what it holds."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "valid": not problems,
+        "devices": devices,
+        "files": files,
+        "problems": [
+            {
+                "code": problem.code,
+                "message": problem.message,
+                "fix": problem.fix,
+                "file": problem.source.file,
+                "line": problem.source.line,
+                "column": problem.source.column,
+            }
+            for problem in problems
+        ],
+    }
+
+
+def _lines(problem: Problem) -> Iterator[str]:
+    source = problem.source
+    yield printable(f"{source}: {problem.message} [{problem.code}]")
+    if problem.excerpt.strip():
+        shown, offset = _window(problem.excerpt, source.column - 1)
+        number = str(source.line)
+        yield f"  {number} | {shown}"
+        yield f"  {' ' * len(number)} | {' ' * offset}^"
+    yield f"  fix: {printable(problem.fix)}"
+    yield ""
+
+
+def _window(line: str, index: int) -> tuple[str, int]:
+    """The part of `line` around `index`, as it is shown, and how many cells stand before that place."""
+    index = min(index, len(line))
+    begin = max(0, index - _WIDTH // 2) if len(line) > _WIDTH else 0
+    end = begin + _WIDTH
+    before = ("…" if begin else "") + _shown(line[begin:index])
+    return before + _shown(line[index:end]) + ("…" if end < len(line) else ""), _cells(before)
+
+
+def _shown(part: str) -> str:
+    return printable(part.replace("\t", _TAB))
+
+
+def _cells(text: str) -> int:
+    """How many cells of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    joined = sum(unicodedata.category(c) in {"Mn", "Me"} for c in text)
+    return len(text) + wide - joined
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,112 @@
+import click
+from examples import AP, PLACE, Fleet, applied, desired, unanswered
+
+from reconciler.model import ABSENT, DeviceState, Divergence, Plan, Refusal, Serial, Snapshot, Standing
+from reconciler.plan.diff import diff
+from reconciler.plan.marks import Marks
+from reconciler.report.text import dotted, plan_text
+
+
+def text(new: Fleet, old: Fleet | Snapshot, *, full: bool = False, marks: Marks | None = None) -> list[str]:
+    snapshot = old if isinstance(old, Snapshot) else applied(old)
+    plan = Plan("lineage", 7, diff(desired(new), snapshot, marks=marks), 997)
+    return click.unstyle(plan_text(plan, full=full)).splitlines()
+
+
+def test_an_update_shows_only_the_changed_fields_aligned_with_the_device_and_its_place() -> None:
+    new: Fleet = {AP: {"name": "Hall", "status": "on", "configuration": {"auto_update": True, "channel": 11, "x": 1}}}
+    old: Fleet = {AP: {"name": "Lobby", "status": "on", "configuration": {"channel": 6, "x": 1, "old": [1]}}}
+
+    assert text(new, old) == [
+        "~ update",
+        "",
+        f"~ AP-0001  {PLACE.file}:{PLACE.line}",
+        '    ~ name                       "Lobby" → "Hall"',
+        "    + configuration.auto_update  true",
+        "    ~ configuration.channel      6 → 11",
+        "    - configuration.old          [1] → removed",
+        "",
+        "Plan: 0 to adopt, 1 to update, 0 to release. 997 unchanged.",
+    ]
+
+
+def test_a_released_field_says_what_the_device_keeps() -> None:
+    lines = text({AP: {}}, {AP: {"location": "Lobby"}})
+
+    assert '    - location  no longer managed; the device keeps "Lobby"' in lines
+
+
+def test_a_resend_is_counted_and_explained() -> None:
+    lines = text({AP: {"vlan": 2}}, unanswered({"vlan": 1}, {"vlan": 2}))
+
+    assert any("the last PUT had no trustworthy answer: sent again" in line for line in lines)
+    assert lines[-1] == "Plan: 0 to adopt, 0 to update, 1 to resend, 0 to release. 997 unchanged."
+
+
+def test_few_adoptions_show_their_fields_and_many_one_line_each() -> None:
+    few = text({AP: {"vlan": 2}}, {})
+    many = text({f"AP-{number}": {"vlan": 2} for number in range(5)}, {})
+
+    assert "    + vlan  2" in few
+    assert "+ AP-3  inventory/lobby.yaml:3  1 field" in many
+
+
+def test_ten_thousand_devices_read_on_one_screen_and_none_is_forgotten() -> None:
+    old = {f"AP-{number:05}": {"vlan": number} for number in range(10_000)}
+    new = {serial: {"vlan": -1} for serial in list(old)[:9_000]} | {f"LT-{number}": {"a": 1} for number in range(700)}
+    lines = text(new, old)
+
+    assert len(lines) < 80
+    assert "~ … and 8,990 more to update (--full names them)" in lines
+    assert "+ … and 670 more to adopt (--full names them)" in lines
+    assert len([line for line in text(new, old, full=True) if line.startswith("~ AP-")]) == 9_000
+
+
+def test_the_same_change_is_shown_once() -> None:
+    old: Fleet = {f"AP-{number:02}": {"vlan": 1} for number in range(12)}
+    lines = text({serial: {"vlan": 2} for serial in old}, old)
+
+    assert "~ 12 devices: AP-00, AP-01, AP-02, AP-03, …" in lines
+    assert lines.count("    ~ vlan  1 → 2") == 1
+
+
+def test_a_secret_is_called_sensitive() -> None:
+    marks = Marks(secret=frozenset({"/psk"}))
+
+    assert "    ~ psk  (sensitive) → (sensitive)" in text({AP: {"psk": "b"}}, {AP: {"psk": "a"}}, marks=marks)
+
+
+def test_what_stands_and_what_is_refused_is_part_of_the_plan() -> None:
+    plan = Plan(
+        "lineage",
+        7,
+        (),
+        3,
+        refusals=(Refusal("protected", "no", "do this"),),
+        standing=(Standing(AP, (Divergence("/vlan", 2, 1),)), Standing(Serial("AP-2"), ())),
+    )
+    lines = click.unstyle(plan_text(plan)).splitlines()
+
+    assert "divergent AP-0001: vlan was sent as 2; the server holds 1" in lines
+    assert "unconfirmed AP-2: accepted by the server, never confirmed" in lines
+    assert "refused by protected: no" in lines
+    assert lines[-1] == "No changes. All 3 devices are as declared."
+
+
+def test_a_value_cannot_reach_the_terminal_raw() -> None:
+    lines = "\n".join(text({AP: {"name": "\x1b[2J\u202e\x9b1m"}}, {AP: {"name": "\x07"}}))
+
+    assert not {"\x1b", "\u202e", "\x9b", "\x07"} & set(lines)
+    assert '"\\u0007" → "\\u001b[2J\\u202e\\u009b1m"' in lines
+
+
+def test_a_path_is_dotted_and_quotes_what_would_mislead() -> None:
+    assert dotted("/configuration/a.b/c~1d") == 'configuration."a.b".c/d'
+    assert dotted("/configuration/") == 'configuration.""'
+
+
+def test_a_divergent_removal_says_so() -> None:
+    state = DeviceState({}, divergence=(Divergence("/c/old", ABSENT, 1),))
+    plan = Plan("l", 1, (), 1, standing=(Standing(AP, state.divergence),))
+
+    assert "divergent AP-0001: c.old was removed; the server holds 1" in click.unstyle(plan_text(plan))
