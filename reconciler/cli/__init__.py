@@ -1,0 +1,143 @@
+"""Options in, one call into reconcile.py, a report function, an exit code out. Decides nothing.
+
+Each command lives in a module of its own, imported when it is asked for, so that `--version` and `--help` stay quick.
+"""
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from reconciler import __version__
+from reconciler.errors import InventoryError, ReconcilerError, Refused
+
+if TYPE_CHECKING:
+    from reconciler.config import Settings
+
+COMMANDS = {
+    "validate": "Check every inventory file; print all problems, each with its place and its fix.",
+    "plan": "Show what apply would change. Needs no token and no network.",
+    "apply": "Send the changed fields of the changed devices to the API.",
+    "show": "Print a saved plan.",
+    "state": "Look at what was last applied; forget a device; free a lock.",
+    "audit": "Read the journal, or check that nobody altered it.",
+    "sandbox": "Run a simulated device API on this machine.",
+    "demo": "See the whole cycle against a sandbox, in half a minute.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options before the command."""
+
+    directory: Path
+    config: Path | None
+    color: bool | None
+    verbosity: int
+
+    def settings(self) -> "Settings":
+        """The settings of this run. Raises ConfigError."""
+        from reconciler.config import load
+
+        return load(self.directory, os.environ, self.config)
+
+    def say(self, text: str) -> None:
+        """A remark on stderr, unless --quiet."""
+        if self.verbosity >= 0:
+            click.echo(text, err=True, color=self.color)
+
+
+pass_globals: Callable[[Any], Any] = click.make_pass_decorator(Globals)
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"reconciler.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "-C",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="Run as if started in DIR.",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Use this reconciler.toml or pyproject.toml, not the nearest one.",
+)
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
+@click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Print a line for every request.")
+@click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, directory: Path, config: Path | None, color: str, *, quiet: bool, verbose: bool) -> None:
+    """Declare devices as YAML, see what would change, apply only that.
+
+    Exit codes: 0 done or no changes · 1 error · 2 changes (with --detailed-exitcode) · 3 some device was not applied ·
+    4 authentication · 5 locked or stale · 6 refused by a guard · 64 usage · 130 interrupted.
+    """
+    wanted = {"always": True, "never": False, "auto": False if os.environ.get("NO_COLOR") else None}[color]
+    ctx.color = wanted
+    ctx.obj = Globals(directory, config, wanted, verbose - quiet)
+
+
+def main() -> NoReturn:
+    """The `reconciler` command. Ends the process with a documented exit code, never with a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(prog_name="reconciler", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(64)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except ReconcilerError as error:
+        _explain(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at its end
+        sys.exit(1)
+
+
+def _explain(error: ReconcilerError) -> None:
+    if isinstance(error, InventoryError):
+        from reconciler.report.problems import text
+
+        click.echo(text(error.problems), err=True)
+    elif isinstance(error, Refused):
+        for refusal in error.refusals:
+            click.echo(f"refused by {refusal.rule}: {refusal.message}\n  {refusal.override}", err=True)
+        click.echo("nothing was sent", err=True)
+    else:
+        click.echo(f"error: {error}", err=True)

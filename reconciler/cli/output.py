@@ -1,0 +1,67 @@
+"""Plans and documents: from files, to files, to the terminal."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import click
+
+from reconciler.cli import Globals
+from reconciler.config import Settings
+from reconciler.errors import PlanFileError, ReconcilerError
+from reconciler.model import Json, Plan
+
+MAX_PLAN_BYTES = 1 << 30
+"""A larger file is not a plan of ours, and would not fit in memory."""
+
+
+def print_plan(given: Globals, settings: Settings, plan: Plan, form: str, *, full: bool) -> None:
+    """The plan on stdout."""
+    if form == "json":
+        from reconciler.plan.plan_file import to_json
+
+        click.echo(dumped(to_json(plan)))
+    elif form == "markdown":
+        from reconciler.report.markdown import plan_markdown
+
+        click.echo(plan_markdown(plan, full=full, merges=settings.api.merges))
+    else:
+        from reconciler.report.text import plan_text
+
+        click.echo(plan_text(plan, full=full, merges=settings.api.merges), color=given.color)
+
+
+def read_plan(file: Path) -> Plan:
+    """The plan in `file`. Raises PlanFileError naming it."""
+    from reconciler.inventory.schema import packaged_schema
+    from reconciler.plan.plan_file import from_json
+
+    try:
+        if file.stat().st_size > MAX_PLAN_BYTES:
+            raise PlanFileError(f"{file}: too large for a plan")
+        document = json.loads(file.read_bytes() if file.is_file() else b"")
+    except OSError as error:
+        raise PlanFileError(f"{file}: {error.strerror}; make one with: reconciler plan --out FILE") from None
+    except (ValueError, RecursionError):
+        raise PlanFileError(f"{file}: not JSON; make one with: reconciler plan --out FILE") from None
+    try:
+        return from_json(document, packaged_schema("plan"))
+    except PlanFileError as error:
+        raise PlanFileError(f"{file}: {error}") from None
+
+
+def write_json(file: Path, document: Mapping[str, Json]) -> None:
+    """Put the document into `file`, whole or not at all; only its owner may read it."""
+    try:
+        with NamedTemporaryFile("w", encoding="utf-8", dir=file.absolute().parent, delete=False) as temporary:
+            temporary.write(dumped(document) + "\n")
+        os.replace(temporary.name, file)  # noqa: PTH105 - the same call, without a Path for the temporary name
+    except OSError as error:
+        raise ReconcilerError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def dumped(document: Mapping[str, Json]) -> str:
+    """JSON for people and programs: indented, and ASCII, so that no terminal can be hurt by it."""
+    return json.dumps(document, indent=2, ensure_ascii=True)

@@ -1,0 +1,46 @@
+"""`reconciler plan`."""
+
+from pathlib import Path
+
+import click
+
+from reconciler.cli import Globals, pass_globals
+
+
+@click.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the plan for apply.")
+@click.option("--target", "targets", multiple=True, metavar="PATTERN", help="Only a SERIAL, a glob, or FIELD=VALUE.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", help="How to print it."
+)
+@click.option("--full", is_flag=True, help="Name every device, however many change alike.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes.")
+@click.option("--resend", is_flag=True, help="Also send again what the server did not take as it was sent.")
+@pass_globals
+def plan(
+    given: Globals,
+    *,
+    out: Path | None,
+    targets: tuple[str, ...],
+    form: str,
+    full: bool,
+    detailed_exitcode: bool,
+    resend: bool,
+) -> int:
+    """Show what apply would change, compared with what was last applied.
+
+    Needs no token and no network, and changes nothing.
+    """
+    from reconciler import reconcile
+    from reconciler.cli.output import print_plan, write_json
+    from reconciler.plan.plan_file import to_json
+
+    settings = given.settings()
+    made = reconcile.plan(settings, targets=targets, resend=resend)
+    if out:
+        write_json(out, to_json(made))
+    print_plan(given, settings, made, form, full=full)
+    if made.changes and form == "text":
+        saved = f" {out}" if out else ""
+        given.say(f"Carry it out with: reconciler apply{saved}")
+    return 2 if made.changes and detailed_exitcode else 0

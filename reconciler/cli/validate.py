@@ -1,0 +1,41 @@
+"""`reconciler validate`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from reconciler.cli import Globals, pass_globals
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]…")
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or as annotations on a pull request.",
+)
+@pass_globals
+def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
+    """Check every inventory file; print all problems, each with its place and its fix.
+
+    With PATHs, only these files and folders are read; devices elsewhere are not compared with them.
+
+    Exit codes: 0 all files are valid · 1 there are problems.
+    """
+    from reconciler import reconcile
+    from reconciler.forge.github import annotations
+    from reconciler.report.problems import document, text, valid
+
+    result = reconcile.validate(context.settings(), [context.directory.absolute() / path for path in paths])
+    devices = len(result.desired.devices)
+    if output == "json":
+        click.echo(json.dumps(document(result.problems, devices=devices, files=result.files), indent=2))
+    elif not result.problems:
+        click.echo(valid(devices, result.files))
+    else:
+        click.echo((annotations if output == "github" else text)(result.problems))
+    return 1 if result.problems else 0

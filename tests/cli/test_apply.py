@@ -1,0 +1,283 @@
+"""The real command against the real sandbox over a real socket."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+from conftest import COMMAND, Declare, Run, clean_environ
+
+from reconciler.inventory.schema import packaged_schema
+from reconciler.sandbox.server import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def _quick(tmp_path: Path) -> None:
+    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 1000\nburst = 100\n")
+
+
+def test_the_law(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    """After a successful apply the server holds what is declared, a second plan is empty, and only changes are sent."""
+    sandbox.seed("AP-1", "AP-2")
+    declare("a.yaml", serial_number="AP-1", name="Lobby", status="active", configuration={"channel": 6, "dfs": True})
+    declare("b.yaml", serial_number="AP-2", name="Hall", status="active")
+    first = run("apply", "--auto-approve", environ=sandbox.environ)
+
+    assert (first.code, "Apply: 2 applied" in first.stdout) == (0, True)
+    assert sandbox.device("AP-1")["configuration"] == {"channel": 6, "dfs": True}
+
+    declare(
+        "a.yaml", serial_number="AP-1", name="Lobby", status="maintenance", configuration={"channel": 6, "dfs": True}
+    )
+    sandbox.forget_requests()
+    second = run("apply", "--auto-approve", environ=sandbox.environ)
+
+    assert second.code == 0
+    assert [(request.serial, request.body) for request in sandbox.requests()] == [("AP-1", {"status": "maintenance"})]
+    assert sandbox.device("AP-1")["status"] == "maintenance"
+    assert run("plan").stdout == "No changes. All 2 devices are as declared.\n"
+    sandbox.forget_requests()
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    assert sandbox.requests() == ()
+
+
+def test_a_rejected_device_is_named_with_its_line_and_the_rest_is_applied(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed("AP-1")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    declare("b.yaml", serial_number="AP-2", status="active")
+    ran = run("apply", "--auto-approve", "--report", "r.json", environ=sandbox.environ)
+
+    assert ran.code == 3
+    assert "rejected AP-2  404" in ran.stdout
+    assert "inventory/b.yaml:1" in ran.stdout
+    assert "Apply: 1 applied, 1 rejected" in ran.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    jsonschema_rs.validator_for(packaged_schema("report")).validate(report)
+    assert {item["serial"]: item["outcome"] for item in report["outcomes"]} == {"AP-1": "applied", "AP-2": "rejected"}
+    assert report["exit_code"] == 3
+    assert "Plan: 1 to adopt, 0 to update, 0 to release. 1 unchanged." in run("plan").stdout
+
+
+def test_a_saved_plan_is_applied_without_asking_and_may_be_applied_again(
+    declare: Declare, run: Run, sandbox: Sandbox
+) -> None:
+    sandbox.seed("AP-1")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    run("plan", "--out", "p.json")
+
+    assert run("apply", "p.json", environ=sandbox.environ).code == 0
+    sandbox.forget_requests()
+    again = run("apply", "p.json", environ=sandbox.environ)
+    assert again.code == 0
+    assert "1 already done" in again.stdout
+    assert sandbox.requests() == ()
+
+
+def test_a_stale_plan_sends_nothing_and_names_the_device(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    sandbox.seed("AP-1", "AP-2")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    declare("b.yaml", serial_number="AP-2", status="active")
+    run("plan", "--out", "p.json")
+    declare("a.yaml", serial_number="AP-1", status="maintenance")
+    run("apply", "--auto-approve", "--target", "AP-1", environ=sandbox.environ)
+    sandbox.forget_requests()
+    ran = run("apply", "p.json", environ=sandbox.environ)
+
+    assert ran.code == 5
+    assert "AP-1 moved since this plan was made; nothing was sent" in ran.stderr
+    assert sandbox.requests() == ()
+
+
+def test_a_plan_of_secrets_takes_them_from_the_inventory(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    schema = packaged_schema("device")
+    schema["properties"]["custom_fields"] = {"properties": {"psk": {"writeOnly": True}}}
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "device.schema.json").write_text(json.dumps(schema))
+    sandbox.seed("AP-1")
+    declare("a.yaml", serial_number="AP-1", custom_fields={"psk": "hunter2"})
+    run("plan", "--out", "p.json")
+    ran = run("apply", "p.json", environ=sandbox.environ)
+
+    assert ran.code == 0
+    assert sandbox.device("AP-1")["custom_fields"] == {"psk": "hunter2"}
+    assert "hunter2" not in run("audit", "log").stdout + run("state", "show", "AP-1").stdout
+
+
+def test_nobody_to_ask_is_a_usage_error(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    ran = run("apply", environ=sandbox.environ)
+
+    assert ran.code == 64
+    assert "--auto-approve" in ran.stderr
+    assert sandbox.requests() == ()
+
+
+def test_a_wrong_token_is_exit_4_and_one_request(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    sandbox.seed("AP-1", "AP-2")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    declare("b.yaml", serial_number="AP-2", status="active")
+    ran = run("apply", "--auto-approve", environ={**sandbox.environ, "RECONCILER_TOKEN": "wr0ng-t0ken"})
+
+    assert ran.code == 4
+    assert "the server refused the token" in ran.stderr
+    assert "wr0ng-t0ken" not in ran.stdout + ran.stderr
+    assert len(sandbox.requests()) == 1
+
+
+def test_no_token_is_exit_4_before_anything_happens(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    ran = run("apply", "--auto-approve", environ={"RECONCILER_BASE_URL": sandbox.base_url})
+
+    assert ran.code == 4
+    assert "RECONCILER_TOKEN_FILE" in ran.stderr
+
+
+def test_no_server_is_exit_1_and_says_where(declare: Declare, run: Run) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    ran = run(
+        "apply",
+        "--auto-approve",
+        environ={"RECONCILER_BASE_URL": "http://127.0.0.1:9/api/v1", "RECONCILER_TOKEN": "t"},
+    )
+
+    assert ran.code == 1
+    assert "cannot connect to 127.0.0.1:9" in ran.stderr
+    assert "Plan: 1 to adopt" in run("plan").stdout
+
+
+def test_a_guard_refuses_with_exit_6_until_it_is_allowed(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    serials = [f"AP-{number:02}" for number in range(12)]
+    sandbox.seed(*serials)
+    for serial in serials:
+        declare(f"{serial}.yaml", serial_number=serial, status="active")
+    run("apply", "--auto-approve", environ=sandbox.environ)
+    for serial in serials:
+        declare(f"{serial}.yaml", serial_number=serial, status="maintenance")
+    sandbox.forget_requests()
+    ran = run("apply", "--auto-approve", environ=sandbox.environ)
+
+    assert ran.code == 6
+    assert "refused by max_changed_pct: the plan would update 12 of 12 devices" in ran.stderr
+    assert sandbox.requests() == ()
+    run("plan", "--out", "p.json")
+    assert run("apply", "p.json", environ=sandbox.environ).code == 6
+    assert run("apply", "p.json", "--allow", "max_changed_pct", environ=sandbox.environ).code == 0
+    assert '"max_changed_pct"' in run("audit", "log").stdout
+
+
+def test_a_device_that_left_the_inventory_is_released_and_keeps_its_values(
+    declare: Declare, run: Run, sandbox: Sandbox
+) -> None:
+    sandbox.seed("AP-1", "AP-2")
+    file = declare("a.yaml", serial_number="AP-1", status="active")
+    declare("b.yaml", serial_number="AP-2", status="active", location="Hall")
+    run("apply", "--auto-approve", environ=sandbox.environ)
+    file.unlink()
+    declare("b.yaml", serial_number="AP-2", status="active")
+    sandbox.forget_requests()
+    plan = run("plan").stdout
+    ran = run("apply", "--auto-approve", environ=sandbox.environ)
+
+    assert "- AP-1  no longer in the inventory: forgotten, nothing is sent" in plan
+    assert '- location  no longer managed; the device keeps "Hall"' in plan
+    assert ran.code == 0
+    assert sandbox.requests() == ()
+    assert sandbox.device("AP-2")["location"] == "Hall"
+    assert run("plan").stdout == "No changes. The one device is as declared.\n"
+
+
+def test_the_first_interrupt_finishes_what_is_in_flight_and_a_re_run_does_the_rest(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 20\nburst = 1\n")
+    serials = [f"AP-{number:02}" for number in range(30)]
+    sandbox.seed(*serials)
+    for serial in serials:
+        declare(f"{serial}.yaml", serial_number=serial, status="active")
+    process = subprocess.Popen(
+        [COMMAND, "-v", "apply", "--auto-approve"],
+        cwd=tmp_path,
+        env={**clean_environ(), **sandbox.environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stderr is not None
+    while "applied" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+
+    assert process.returncode == 130, stderr
+    done = len(sandbox.requests())
+    assert 1 <= done < 30
+    assert f"Apply: {done} applied, {30 - done} not attempted" in stdout
+    sandbox.forget_requests()
+    rest = run("apply", "--auto-approve", environ=sandbox.environ)
+    assert rest.code == 0
+    assert len(sandbox.requests()) == 30 - done
+    assert run("plan").stdout == "No changes. All 30 devices are as declared.\n"
+
+
+def test_an_apply_killed_in_flight_is_resent_and_converges(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 20\nburst = 1\n")
+    serials = [f"AP-{number:02}" for number in range(30)]
+    sandbox.seed(*serials)
+    for serial in serials:
+        declare(f"{serial}.yaml", serial_number=serial, status="active")
+    process = subprocess.Popen(
+        [COMMAND, "-v", "apply", "--auto-approve"],
+        cwd=tmp_path,
+        env={**clean_environ(), **sandbox.environ},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stderr is not None
+    while "applied" not in process.stderr.readline():
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    process.stderr.close()
+    process.wait()
+    sent = len(sandbox.requests())
+
+    assert 1 <= sent < 30
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    assert len(sandbox.requests()) <= 31
+    assert {sandbox.device(serial)["status"] for serial in serials} == {"active"}
+    assert run("plan").stdout == "No changes. All 30 devices are as declared.\n"
+    assert run("audit", "verify").code == 0
+
+
+def test_max_duration_ends_gracefully_and_the_rest_stays_to_do(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 2\nburst = 1\n")
+    for number in range(20):
+        sandbox.seed(f"AP-{number:02}")
+        declare(f"{number}.yaml", serial_number=f"AP-{number:02}", status="active")
+    ran = run("apply", "--auto-approve", "--max-duration", "0.8s", environ=sandbox.environ)
+
+    assert ran.code == 3
+    assert "--max-duration is over" in ran.stdout
+    assert len(sandbox.requests()) == 2
+
+
+def test_the_token_is_nowhere(declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.seed("AP-1")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    ran = run("-v", "apply", "--auto-approve", "--report", "r.json", environ=sandbox.environ)
+
+    assert ran.code == 0
+    assert sandbox.token not in ran.stdout + ran.stderr
+    for file in (tmp_path / "r.json", *(tmp_path / ".reconciler").iterdir()):
+        assert sandbox.token.encode() not in file.read_bytes()
