@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigError
-
-Nested = Literal["replace", "merge"]
+from reconciler.model import Nested
 
 
 @dataclass(frozen=True, slots=True)

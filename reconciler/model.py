@@ -27,6 +27,9 @@ ABSENT = _Missing.ABSENT
 Value: TypeAlias = Json | Literal[_Missing.ABSENT]
 
 
+Nested = Literal["replace", "merge"]
+"""What a server does with an object in a PUT: hold exactly it, or change its keys and keep the others."""
+
 READ_ONLY = frozenset({"id", "created_at", "updated_at", "last_seen"})
 """Fields that the server sets by itself."""
 

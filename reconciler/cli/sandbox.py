@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import Globals, pass_globals
-from reconciler.config import Nested
 from reconciler.errors import InventoryError, ReconcilerError, Usage
+from reconciler.model import Nested
 from reconciler.sandbox import require_extra
 
 if TYPE_CHECKING:

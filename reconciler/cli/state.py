@@ -89,7 +89,6 @@ def forget(options: Globals, serial: str, *, auto_approve: bool) -> None:
         click.confirm("Forget it?", abort=True, err=True)
     backend, me = open_state(settings.state, settings.root), this_process(os.environ)
     with hold(backend, me, timeout=LOCK_TIMEOUT, waiting=_waiting) as held:
-        _device(backend.read(), serial)
         draft = Draft(EntryKind.FORGOTTEN, stamp(time.time()), run="", serial=Serial(serial), data={"by": me.by})
         backend.append(held.lease, [draft])
     click.echo(f"Forgot {serial}. The next plan adopts it again, or nothing manages it any more.", err=True)

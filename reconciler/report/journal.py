@@ -177,9 +177,7 @@ def _masked(value: Json, path: str, hidden: Hidden) -> Json:
 
 def _with_flagged(hidden: Hidden, data: Mapping[str, Json]) -> Hidden:
     """`hidden`, and what was marked as a secret when it was recorded: the schema may have forgotten it since."""
-    fields = data.get("fields")
-    items = _items(fields) if isinstance(fields, list) else []
-    flagged = [item["path"] for item in items if item.get("sensitive")]
+    flagged = [item["path"] for item in _items(data.get("fields")) if item.get("sensitive")]
     if not flagged:
         return hidden
     return lambda path: (

@@ -136,7 +136,7 @@ def _reconciler(stage: Stage, *arguments: str, exit_code: int = 0, says: str = "
     _prompt(command)
     color = "always" if stage.color else "never"
     width = str(shutil.get_terminal_size().columns)
-    ran = subprocess.run(  # noqa: S603 - our own program
+    with subprocess.Popen(  # noqa: S603 - our own program
         [*stage.program, "--color", color, *arguments],
         cwd=stage.folder,
         env={**stage.environ, "COLUMNS": width},
@@ -144,14 +144,17 @@ def _reconciler(stage: Stage, *arguments: str, exit_code: int = 0, says: str = "
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        check=False,
-    )
-    lines = ran.stdout.rstrip("\n").split("\n")
+    ) as program:
+        try:
+            said, _ = program.communicate()
+        finally:
+            program.wait()  # also after Ctrl-C, when `with` does not
+    lines = said.rstrip("\n").split("\n")
     if len(lines) > 2 * (_HEAD + _TAIL):
         lines[_HEAD:-_TAIL] = [click.style(f"  ⋮ {len(lines) - _HEAD - _TAIL} more lines", dim=True)]
     click.echo("\n".join(lines) + "\n")
-    _expect(ran.returncode == exit_code, f"exit code {exit_code} of `{command}`; it was {ran.returncode}")
-    _expect(says in click.unstyle(ran.stdout), f'`{command}` to say "{says}"')
+    _expect(program.returncode == exit_code, f"exit code {exit_code} of `{command}`; it was {program.returncode}")
+    _expect(says in click.unstyle(said), f'`{command}` to say "{says}"')
 
 
 def _edit(stage: Stage, file: str, old: str, new: str) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reconciler.config import Nested
-from reconciler.model import Json
+from reconciler.model import Json, Nested
 from reconciler.sandbox.rules import WRITABLE
 
 

@@ -18,8 +18,7 @@ from typing import Final
 
 import uvicorn
 
-from reconciler.config import Nested
-from reconciler.model import Json
+from reconciler.model import Json, Nested
 from reconciler.sandbox.api import BASE_PATH, Received, application
 from reconciler.sandbox.devices import Devices
 

@@ -177,7 +177,7 @@ def test_a_state_that_cannot_be_written_stops_every_send() -> None:
     world = World()
 
     def full(drafts: Sequence[Draft]) -> None:
-        if any(draft.serial == "B" for draft in drafts):
+        if any(draft.serial != "A" for draft in drafts):
             raise StateError("disk full")
 
     world.append = full

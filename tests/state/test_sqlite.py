@@ -1,3 +1,4 @@
+import json
 import os
 import random
 import shutil
@@ -14,7 +15,8 @@ import pytest
 from journal_drafts import AP, LAPTOP, applied, draft, holder, intent
 
 from reconciler.errors import StateCorrupt, StateError, StateTooNew
-from reconciler.model import DeviceState, EntryKind, Lease, Serial, Snapshot
+from reconciler.model import DeviceState, Draft, EntryKind, Lease, Serial, Snapshot
+from reconciler.state.chain import link
 from reconciler.state.sqlite import SqliteBackend, seal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -147,6 +149,18 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
             attempt()
 
 
+def test_a_state_that_vanishes_during_a_run_is_an_error_and_does_not_begin_anew(
+    fleet: SqliteBackend, file: Path
+) -> None:
+    lease = hold(fleet)
+    file.unlink()
+
+    for attempt in (lambda: fleet.append(lease, [intent(name="Lobby")]), lambda: fleet.renew(lease, ttl=90)):
+        with pytest.raises(StateError, match=f"{file}: it or its folder may not be opened"):
+            attempt()
+    assert list(file.parent.iterdir()) == []
+
+
 # --- damage ----------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +174,10 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
         (
             "INSERT INTO device SELECT 'AP-0041', body, seal_of('AP-0041', body) FROM device WHERE serial = 'AP-0001'",
             "41 devices that do not add up to the 40",
+        ),
+        (
+            "UPDATE device SET body = replace(body, 'name', 'x'), seal = seal_of(serial, replace(body, 'name', 'x'))",
+            "40 devices that do not add up to the 40",
         ),
         ("UPDATE sealed SET body = replace(body, '40', '41') WHERE name = 'state'", "row of state was altered"),
         ("DELETE FROM sealed WHERE name = 'state'", "its state row is gone"),
@@ -209,6 +227,21 @@ def test_verify_names_the_place_where_the_journal_is_damaged(
     tamper(file, *statements)
 
     with pytest.raises(StateCorrupt, match=f"{file} is damaged: {words}"):
+        fleet.verify()
+
+
+def test_an_entry_forged_with_a_hash_of_its_own_does_not_fit_the_next(fleet: SqliteBackend, file: Path) -> None:
+    [original, *_] = fleet.entries(after=12)
+    lie = Draft(original.kind, original.at, original.run, original.serial, intent(name="forged").data)
+    [forged] = link([lie], 12, original.previous)
+    db = sqlite3.connect(file)
+    db.execute("UPDATE journal SET data = ?, hash = ? WHERE seq = 13", (json.dumps(dict(forged.data)), forged.hash))
+    db.commit()
+    db.close()
+
+    with pytest.raises(
+        StateCorrupt, match=r"entry 14 \(applied, .*does not follow entry 13: the chain is broken there"
+    ):
         fleet.verify()
 
 
@@ -296,6 +329,7 @@ import os, sys
 from pathlib import Path
 from reconciler.errors import StateError
 from reconciler.state.holder import this_process
+from reconciler.state.chain import link
 from reconciler.state.sqlite import SqliteBackend
 
 backend, me = SqliteBackend(Path(sys.argv[1])), this_process({})
@@ -379,6 +413,7 @@ from pathlib import Path
 from reconciler.errors import StateError
 from reconciler.model import Draft, EntryKind
 from reconciler.state.holder import this_process
+from reconciler.state.chain import link
 from reconciler.state.sqlite import SqliteBackend
 
 backend = SqliteBackend(Path(sys.argv[1]))
