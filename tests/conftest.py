@@ -12,9 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from reconciler.model import Json
 from reconciler.sandbox.server import Sandbox, running
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("any machine")
 
 COMMAND = Path(sys.executable).with_name("reconciler")
 

@@ -57,12 +57,13 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:
-    """One device, a line for each reason, with the place of what the reason is about."""
-    word, color = WORDS[type(outcome)]
-    for path, reason in list(_reasons(outcome)) or [("", "")]:
-        source = _place(outcome.change, path)
-        place = style(f"  {printable(source.file)}:{source.line}", dim=True) if source else ""
-        yield f"{style(word, fg=color)} {style(outcome.change.serial, bold=True)}  {reason}{place}"
+    """One device with the place of what the first reason is about; then a line for each reason."""
+    reasons = list(_reasons(outcome))
+    source = _place(outcome.change, reasons[0][0] if reasons else "")
+    place = style(f"  {printable(source.file)}:{source.line}", dim=True) if source else ""
+    yield f"{_word(outcome)} {style(outcome.change.serial, bold=True)}{place}"
+    for _, reason in reasons:
+        yield f"    {reason}"
 
 
 def document(
@@ -95,11 +96,28 @@ def document(
 
 
 def _kind(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    for outcome in outcomes[:LINES]:
-        yield from outcome_lines(outcome)
-    if len(outcomes) > LINES:
-        word = WORDS[type(outcomes[0])][0]
-        yield f"… and {len(outcomes) - LINES:,} more {word} (--report FILE.json names all)"
+    """Devices with the same reason and no place of their own share a line; of the others each has its own."""
+    together: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        alike = outcome.reason if isinstance(outcome, NotAttempted) else outcome.change.serial
+        together.setdefault(alike, []).append(outcome)
+    for alike in list(together)[:LINES]:
+        group = together[alike]
+        if len(group) == 1:
+            yield from outcome_lines(group[0])
+            continue
+        named = ", ".join(outcome.change.serial for outcome in group[:LINES])
+        more = f" … and {len(group) - LINES:,} more (--report FILE.json names all)" if len(group) > LINES else ""
+        yield f"{_word(group[0])} {style(f'{len(group):,} devices', bold=True)}: {named}{more}"
+        yield f"    {printable(alike)}"
+    if len(together) > LINES:
+        hidden = sum(len(group) for group in list(together.values())[LINES:])
+        yield f"… and {hidden:,} more {WORDS[type(outcomes[0])][0]} (--report FILE.json names all)"
+
+
+def _word(outcome: Outcome) -> str:
+    word, color = WORDS[type(outcome)]
+    return style(word, fg=color)
 
 
 def _reasons(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -114,7 +132,7 @@ def _reasons(outcome: Outcome) -> Iterator[tuple[str, str]]:
         case Rejected(_, status, attempts, reasons):
             again = f" after {attempts} attempts" if attempts > 1 else ""
             for path, text in reasons:
-                yield path, f"{status}{again}  {f'{dotted(path)}: ' if path else ''}{printable(text)}"
+                yield path, f"{status}{again} {f'{dotted(path)}: ' if path else ''}{printable(text)}"
         case Unknown(_, attempts, reason):
             yield "", f"{printable(reason)} ({attempts} attempt{'s' if attempts != 1 else ''})"
         case NotAttempted(_, reason):

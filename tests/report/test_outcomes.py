@@ -43,19 +43,33 @@ def text(*outcomes: Outcome, done: tuple[Serial, ...] = (), stopped: bool = Fals
 def test_every_device_that_is_not_applied_is_named_with_its_reason_and_place() -> None:
     lines = text(*EVERY)
 
-    assert lines[:8] == [
-        "accepted AP-0001  the server took it (202) and did not show the result  inventory/lobby.yaml:3",
-        "divergent AP-0001  vlan was sent as 2; the server holds 1  a.yaml:12",
-        (
-            "divergent AP-0001  c.old was removed, and the server still holds true: it merges nested objects;"
-            ' set api.nested = "merge"  inventory/lobby.yaml:3'
-        ),
-        "rejected AP-0001  422  vlan: too\\u001b high  a.yaml:12",
-        "rejected AP-0001  422  sorry  inventory/lobby.yaml:3",
-        "unknown AP-0001  connection broke (4 attempts)  inventory/lobby.yaml:3",
-        "not attempted AP-0001  interrupted  inventory/lobby.yaml:3",
+    assert lines == [
+        "accepted AP-0001  inventory/lobby.yaml:3",
+        "    the server took it (202) and did not show the result",
+        "divergent AP-0001  a.yaml:12",
+        "    vlan was sent as 2; the server holds 1",
+        ('    c.old was removed, and the server still holds true: it merges nested objects; set api.nested = "merge"'),
+        "rejected AP-0001  a.yaml:12",
+        "    422 vlan: too\\u001b high",
+        "    422 sorry",
+        "unknown AP-0001  inventory/lobby.yaml:3",
+        "    connection broke (4 attempts)",
+        "not attempted AP-0001  inventory/lobby.yaml:3",
+        "    interrupted",
         "Apply: 1 applied, 1 accepted, 1 divergent, 1 rejected, 1 unknown, 1 not attempted in 1.2 s.",
+        *lines[-4:],
     ]
+
+
+def test_devices_that_were_not_attempted_for_one_reason_share_a_line() -> None:
+    lines = text(
+        *[NotAttempted(replace(LOCATED, serial=Serial(f"AP-{number}")), "interrupted") for number in range(70)]
+    )
+
+    assert lines[0].startswith("not attempted 70 devices: AP-0, AP-1, AP-2")
+    assert lines[0].endswith("AP-49 … and 20 more (--report FILE.json names all)")
+    assert lines[1] == "    interrupted"
+    assert len(lines) == 4
 
 
 def test_every_kind_of_trouble_names_the_next_step() -> None:
@@ -68,9 +82,9 @@ def test_every_kind_of_trouble_names_the_next_step() -> None:
 
 
 def test_a_thousand_failures_do_not_bury_the_summary() -> None:
-    lines = text(*[EVERY[3]] * 1000)
+    lines = text(*[replace(EVERY[3], change=replace(LOCATED, serial=Serial(f"AP-{number}"))) for number in range(1000)])
 
-    assert len(lines) < 110
+    assert len(lines) < 160
     assert "… and 950 more rejected (--report FILE.json names all)" in lines
 
 

@@ -152,7 +152,7 @@ def test_every_entry_names_the_hash_of_the_one_before_and_hashes_to_its_own(plac
 def test_odd_text_from_servers_and_names_survives(place: Place) -> None:
     backend = place.client()
     odd = "\x00\x1b[31m\u202e\ud800 \U0001f600 '\"\\\n"
-    backend.append(taken(backend), [intent(**{odd: odd}), divergent(name=odd)])
+    backend.append(taken(backend), [intent(AP, **{odd: odd}), divergent(name=odd)])
 
     assert backend.read().devices == fold(backend.entries())
     assert backend.read().devices[AP].divergence[0].echoed == odd

@@ -90,14 +90,17 @@ def test_a_process_number_that_was_given_to_another_process_is_dead() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"host": "elsewhere"}, {"boot": "an earlier boot"}, {"boot": ""}], ids=["host", "boot", "unknown boot"]
+    ("host", "boot"), [("elsewhere", None), (None, "an earlier boot"), (None, "")], ids=["host", "boot", "unknown boot"]
 )
-def test_of_a_process_that_cannot_be_seen_from_here_nobody_knows_that_it_is_dead(change: dict[str, str]) -> None:
+def test_of_a_process_that_cannot_be_seen_from_here_nobody_knows_that_it_is_dead(
+    host: str | None, boot: str | None
+) -> None:
     nobody = replace(this_process({}), started="1")
     assert is_dead(nobody)
 
-    assert not is_dead(replace(nobody, **change))
-    assert not is_dead(replace(nobody, pid=2**22 + 1, **change))
+    unseen = replace(nobody, host=host or nobody.host, boot=nobody.boot if boot is None else boot)
+    assert not is_dead(unseen)
+    assert not is_dead(replace(unseen, pid=2**22 + 1))
 
 
 def test_a_process_name_may_hold_anything(tmp_path: Path) -> None:
