@@ -45,7 +45,7 @@ def divergence_from_json(item: Json) -> Divergence:
 
 
 def device_to_json(state: DeviceState) -> dict[str, Json]:
-    """`{fields, unknown? {body, fields, uncertain?}, divergence? [...], confirmed? false}`: defaults are left out."""
+    """`{fields, unknown? {body, fields, uncertain?}, divergence? [...], unconfirmed? [...]}`: defaults are left out."""
     result: dict[str, Json] = {"fields": dict(state.fields)}
     if state.unknown is not None:
         unknown: dict[str, Json] = {
@@ -57,8 +57,8 @@ def device_to_json(state: DeviceState) -> dict[str, Json]:
         result["unknown"] = unknown
     if state.divergence:
         result["divergence"] = [divergence_to_json(item) for item in state.divergence]
-    if not state.confirmed:
-        result["confirmed"] = False
+    if state.unconfirmed:
+        result["unconfirmed"] = [*sorted(state.unconfirmed)]
     return result
 
 
@@ -71,7 +71,7 @@ def device_from_json(item: Mapping[str, Any]) -> DeviceState:
         fields=item["fields"],
         unknown=unknown and intent_from_json(unknown),
         divergence=tuple(divergence_from_json(each) for each in item.get("divergence", ())),
-        confirmed=item.get("confirmed", True),
+        unconfirmed=frozenset(item.get("unconfirmed", ())),
     )
 
 

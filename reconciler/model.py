@@ -165,7 +165,8 @@ class Standing:
 
     serial: Serial
     divergence: tuple["Divergence", ...]
-    """Empty: the server accepted the change (202, 204) and never confirmed it."""
+    unconfirmed: tuple[str, ...] = ()
+    """Top-level fields that the server accepted (202, 204) without showing them."""
 
 
 # --- apply -----------------------------------------------------------------------------------------------------------
@@ -254,14 +255,14 @@ class Intent:
 class DeviceState:
     """What is known of one device on the server: one row of the snapshot.
 
-    `fields` were confirmed (or accepted, or recorded with their divergence). `unknown` is set while a PUT is in flight
-    and stays set until a trustworthy answer clears it.
+    `fields` were confirmed, or accepted (their names are in `unconfirmed`), or recorded with their `divergence`.
+    `unknown` is set while a PUT is in flight and stays set until a trustworthy answer clears it.
     """
 
     fields: Mapping[str, Json]
     unknown: Intent | None = None
     divergence: tuple[Divergence, ...] = ()
-    confirmed: bool = True
+    unconfirmed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def list_(options: Globals, form: str) -> None:
     \b
     applied      the server confirmed every value
     divergent    the server holds something else than was sent
-    unconfirmed  the server accepted the last change without showing its effect
+    unconfirmed  the server accepted some field without showing it
     unknown      a PUT was never answered: the next plan sends it again
     """  # noqa: D301 - \b is how click is told to keep the lines as they are
     from reconciler.report.journal import list_json, list_text

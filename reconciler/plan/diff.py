@@ -58,9 +58,9 @@ def standing(snapshot: Snapshot, changes: Iterable[Change]) -> tuple[Standing, .
     """The devices that were applied and do not hold, or never confirmed, what was sent; but for those sent again."""
     sent = {change.serial for change in changes if change.action in {Action.RESEND, Action.RELEASE}}
     return tuple(
-        Standing(serial, state.divergence)
+        Standing(serial, state.divergence, tuple(sorted(state.unconfirmed)))
         for serial, state in sorted(snapshot.devices.items())
-        if serial not in sent and state.unknown is None and (state.divergence or not state.confirmed)
+        if serial not in sent and state.unknown is None and (state.divergence or state.unconfirmed)
     )
 
 
@@ -124,7 +124,7 @@ class _Rules:
         if state.unknown is not None:
             return state.unknown.body
         if self.resend:
-            names = {split(item.path)[0] for item in state.divergence} if state.confirmed else set(state.fields)
+            names = {split(item.path)[0] for item in state.divergence} | state.unconfirmed
             return {name: state.fields.get(name) for name in sorted(names)}
         return {}
 

@@ -64,7 +64,11 @@ def to_json(plan: Plan) -> dict[str, Json]:
             for refusal in plan.refusals
         ],
         "standing": [
-            {"serial": item.serial, "divergence": [divergence_to_json(found) for found in item.divergence]}
+            {
+                "serial": item.serial,
+                "divergence": [divergence_to_json(found) for found in item.divergence],
+                "unconfirmed": list(item.unconfirmed),
+            }
             for item in plan.standing
         ],
     }
@@ -91,7 +95,11 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
         unchanged=document["summary"]["unchanged"],
         refusals=tuple(Refusal(**item) for item in document["refusals"]),
         standing=tuple(
-            Standing(Serial(item["serial"]), tuple(divergence_from_json(found) for found in item["divergence"]))
+            Standing(
+                Serial(item["serial"]),
+                tuple(divergence_from_json(found) for found in item["divergence"]),
+                tuple(item["unconfirmed"]),
+            )
             for item in document["standing"]
         ),
         targets=tuple(document["targets"]),

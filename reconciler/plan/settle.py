@@ -43,7 +43,7 @@ def _arrived(change: Change, state: DeviceState | None, marks: Marks) -> bool:
         return state is None and change.action is Action.RELEASE
     if state.unknown is not None or fingerprint(state.fields, marks) != change.after:
         return False
-    if change.action is Action.RESEND and change.unknown is None and (state.divergence or not state.confirmed):
+    if change.action is Action.RESEND and change.unknown is None and (state.divergence or state.unconfirmed):
         return False
     return all(get(state.fields, field.path) == field.after for field in change.fields if field.sensitive)
 

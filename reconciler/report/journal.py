@@ -50,7 +50,7 @@ def standing(state: DeviceState) -> str:
         return "unknown"
     if state.divergence:
         return "divergent"
-    return "applied" if state.confirmed else "unconfirmed"
+    return "unconfirmed" if state.unconfirmed else "applied"
 
 
 def list_text(snapshot: Snapshot) -> str:
@@ -88,14 +88,15 @@ def show_text(serial: Serial, state: DeviceState, hidden: Hidden) -> str:
             f" server holds {_shown(item.echoed, item.path, hidden, longest=None)}"
             for item in state.divergence
         ]
-    if not state.confirmed and not state.unknown:
-        rows.append("unconfirmed: the server accepted the last change without showing its effect")
+    if state.unconfirmed:
+        rows.append("unconfirmed: the server accepted these fields without showing them")
+        rows += [f"  {name}" for name in sorted(state.unconfirmed)]
     return printable_lines(rows)
 
 
 def show_json(serial: Serial, state: DeviceState, snapshot: Snapshot, hidden: Hidden) -> str:
     """The `show` form of schemas/state.schema.json."""
-    document: dict[str, Json] = {"serial": serial, "standing": standing(state), "confirmed": state.confirmed}
+    document: dict[str, Json] = {"serial": serial, "standing": standing(state)}
     document |= _masked_data(device_to_json(state), hidden)
     return json.dumps(_head(snapshot) | document, indent=2)
 

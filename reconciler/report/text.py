@@ -136,8 +136,9 @@ def _standing(plan: Plan) -> Iterator[str]:
             held = "lacks it" if found.echoed is ABSENT else f"holds {value(found.echoed)}"
             sent = "was removed" if found.sent is ABSENT else f"was sent as {value(found.sent)}"
             yield f"{style('divergent', fg='yellow')} {item.serial}: {dotted(found.path)} {sent}; the server {held}"
-        if not item.divergence:
-            yield f"{style('unconfirmed', fg='yellow')} {item.serial}: accepted by the server, never confirmed"
+        if item.unconfirmed:
+            names = ", ".join(printable(name) for name in item.unconfirmed)
+            yield f"{style('unconfirmed', fg='yellow')} {item.serial}: {names} accepted by the server, never shown"
     if len(plan.standing) > len(shown):
         yield f"… and {len(plan.standing) - len(shown):,} more divergent or unconfirmed (reconciler state list)"
     if shown:

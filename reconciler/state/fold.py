@@ -1,7 +1,7 @@
 """What the journal means: the snapshot is the fold of `step` over its entries. Pure.
 
     intent      unknown = this PUT; uncertain if the fate of an earlier one was still unknown
-    applied     the intent's fields hold, confirmed. With `fields` of its own: nothing was sent, only these are settled
+    applied     the intent's fields hold, confirmed. With `fields` of its own: nothing was sent, just these are settled
     divergent   the intent's fields are recorded, with what the server shows instead
     accepted    the intent's fields are recorded, unconfirmed
     rejected    as before the intent; but if that was uncertain, unknown stays: the earlier PUT may still have struck
@@ -9,7 +9,8 @@
     unknown     unknown stays
     released, forgotten   the device is gone
 
-A device whose first PUT is not yet answered has no fields and is not confirmed.
+What diverges or is unconfirmed in other fields than the intent's stays so. A device whose first PUT is not yet answered
+has no fields; if that PUT turns out to have done nothing, it is gone again.
 """
 
 from collections.abc import Iterable
@@ -17,9 +18,9 @@ from dataclasses import replace
 
 from reconciler.change_json import divergence_from_json, field_from_json, intent_from_json
 from reconciler.model import DeviceState, Divergence, Draft, Entry, EntryKind, FieldChange, Intent, Json, Serial
-from reconciler.pointer import patched
+from reconciler.pointer import join, patched, split
 
-_NEVER_ADOPTED = DeviceState(fields={}, confirmed=False)
+_NEVER_ADOPTED = DeviceState(fields={})
 
 
 def fold(entries: Iterable[Draft | Entry]) -> dict[Serial, DeviceState]:
@@ -48,10 +49,13 @@ def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
             return _unsent(state, _changes(entry))
         case EntryKind.APPLIED | EntryKind.DIVERGENT | EntryKind.ACCEPTED:
             pending, intent = _pending(state, entry)
+            about = intent.body.keys() | {split(change.path)[0] for change in intent.fields}
+            found = _divergence(entry) if entry.kind is EntryKind.DIVERGENT else ()
             return DeviceState(
                 fields=_after(pending, intent.fields),
-                divergence=_divergence(entry) if entry.kind is EntryKind.DIVERGENT else (),
-                confirmed=entry.kind is not EntryKind.ACCEPTED,
+                divergence=(*(item for item in pending.divergence if split(item.path)[0] not in about), *found),
+                unconfirmed=(pending.unconfirmed - about)
+                | (frozenset(intent.body) if entry.kind is EntryKind.ACCEPTED else frozenset()),
             )
         case EntryKind.REJECTED | EntryKind.NOT_SENT | EntryKind.UNKNOWN:
             return _unanswered(*_pending(state, entry), entry.kind)
@@ -75,15 +79,14 @@ def _unsent(state: DeviceState | None, changes: tuple[FieldChange, ...]) -> Devi
     """
     state = state or DeviceState(fields={})
     settled = tuple(change.path for change in changes)
-    fields = _after(state, changes)
     unknown = state.unknown
     if unknown and all(_within(change.path, settled) for change in unknown.fields):
         unknown = None
     return DeviceState(
-        fields=fields,
+        fields=_after(state, changes),
         unknown=unknown,
         divergence=tuple(item for item in state.divergence if not _within(item.path, settled)),
-        confirmed=state.confirmed or not fields,
+        unconfirmed=frozenset(name for name in state.unconfirmed if not _within(join(name), settled)),
     )
 
 

@@ -122,7 +122,7 @@ def test_show_says_what_is_not_as_it_should_be_and_spells_out_control_characters
         "divergent: the server holds something else than was sent",
         r'  name  sent "Lobby\u001b[31m\u202e\n", server holds "LOBBY"',
     ]
-    assert "unconfirmed: the server accepted the last change" in run("state", "show", "AP-0003").stdout
+    assert "unconfirmed: the server accepted these fields" in run("state", "show", "AP-0003").stdout
     assert (
         'unknown: a PUT of these fields was sent and never answered; the next plan sends them again\n  name  "Yard"'
         in (run("state", "show", "AP-0004").stdout)

@@ -137,10 +137,12 @@ def test_a_divergent_device_is_left_alone_until_asked() -> None:
 
 
 def test_an_unconfirmed_device_stands_under_the_plan() -> None:
-    snapshot = Snapshot("lineage", 7, {AP: DeviceState({"status": "on"}, confirmed=False)})
+    snapshot = Snapshot(
+        "lineage", 7, {AP: DeviceState({"status": "on", "name": "a"}, unconfirmed=frozenset({"status"}))}
+    )
 
-    assert [item.divergence for item in standing(snapshot, ())] == [()]
-    [change] = diff(desired({AP: {"status": "on"}}), snapshot, resend=True)
+    assert [item.unconfirmed for item in standing(snapshot, ())] == [("status",)]
+    [change] = diff(desired({AP: {"status": "on", "name": "a"}}), snapshot, resend=True)
     assert after(change) == [("/status", "on", "on")]
 
 

@@ -54,7 +54,7 @@ def test_an_adoption_that_crashed_in_flight_is_still_to_do() -> None:
     changes = plan({"vlan": 2}, applied({}))
 
     assert where(changes, {}) == "todo"
-    assert where(changes, {AP: DeviceState({}, unknown=Intent({"vlan": 2}, ()), confirmed=False)}) == "todo"
+    assert where(changes, {AP: DeviceState({}, unknown=Intent({"vlan": 2}, ()))}) == "todo"
     assert where(changes, {AP: DeviceState({"vlan": 2})}) == "done"
 
 

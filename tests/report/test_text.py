@@ -83,12 +83,12 @@ def test_what_stands_and_what_is_refused_is_part_of_the_plan() -> None:
         (),
         3,
         refusals=(Refusal("protected", "no", "do this"),),
-        standing=(Standing(AP, (Divergence("/vlan", 2, 1),)), Standing(Serial("AP-2"), ())),
+        standing=(Standing(AP, (Divergence("/vlan", 2, 1),)), Standing(Serial("AP-2"), (), ("name", "vlan"))),
     )
     lines = click.unstyle(plan_text(plan)).splitlines()
 
     assert "divergent AP-0001: vlan was sent as 2; the server holds 1" in lines
-    assert "unconfirmed AP-2: accepted by the server, never confirmed" in lines
+    assert "unconfirmed AP-2: name, vlan accepted by the server, never shown" in lines
     assert "refused by protected: no" in lines
     assert lines[-1] == "No changes. All 3 devices are as declared."
 

@@ -63,9 +63,16 @@ def test_a_refusal_says_nothing_about_an_earlier_put_that_was_never_answered(ref
     assert left == DeviceState(LOBBY.fields, unknown=Intent(RETIRED.body, RETIRED.fields, uncertain=True))
 
 
-@pytest.mark.parametrize("refusal", [rejected(), not_sent()], ids=lambda draft: draft.kind)
-def test_a_device_adopted_without_fields_survives_a_refusal(refusal: Draft) -> None:
-    assert state_after(unsent(), intent(status="retired"), refusal) == DeviceState({})
+def test_an_answer_about_one_field_says_nothing_of_another() -> None:
+    divergent_name = [*ADOPTED, intent(name="Hall"), divergent(name="HALL")]
+    unconfirmed_name = [*ADOPTED, intent(name="Hall"), accepted()]
+
+    assert state_after(*divergent_name, intent(status="retired"), applied()) == DeviceState(
+        {"name": "Hall", "status": "retired"}, divergence=(Divergence("/name", "sent", "HALL"),)
+    )
+    assert state_after(*unconfirmed_name, intent(status="retired"), applied()) == DeviceState(
+        {"name": "Hall", "status": "retired"}, unconfirmed=frozenset({"name"})
+    )
 
 
 def test_a_divergent_outcome_is_recorded_as_sent_with_what_the_server_shows() -> None:
@@ -78,7 +85,7 @@ def test_a_divergent_outcome_is_recorded_as_sent_with_what_the_server_shows() ->
 def test_an_accepted_outcome_is_recorded_and_unconfirmed() -> None:
     left = state_after(*ADOPTED, intent(status="retired"), accepted())
 
-    assert left == DeviceState({"name": "Lobby", "status": "retired"}, confirmed=False)
+    assert left == DeviceState({"name": "Lobby", "status": "retired"}, unconfirmed=frozenset({"status"}))
 
 
 @pytest.mark.parametrize("blot", [divergent(status="active"), accepted()], ids=lambda draft: draft.kind)
@@ -95,7 +102,9 @@ def test_a_field_given_up_leaves_without_anything_being_sent() -> None:
 def test_giving_up_one_field_confirms_nothing_about_the_others() -> None:
     doubtful = [*ADOPTED, intent(status="retired"), accepted()]
 
-    assert state_after(*doubtful, unsent(name=ABSENT)) == DeviceState({"status": "retired"}, confirmed=False)
+    assert state_after(*doubtful, unsent(name=ABSENT)) == DeviceState(
+        {"status": "retired"}, unconfirmed=frozenset({"status"})
+    )
     assert state_after(*doubtful, unsent(name=ABSENT, status=ABSENT)) == DeviceState({})
 
 
