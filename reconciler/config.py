@@ -25,8 +25,14 @@ class ApiSettings:
     rate_per_second: float = 5.0
     burst: int = 10
     concurrency: int = 16
+    concurrency_min: int = 4
     timeout: float = 30.0
     attempts: int = 4
+    retry_budget_pct: float = 10.0
+    retry_budget_floor: int = 10
+    breaker_failures: int = 10
+    breaker_cooldown: float = 30.0
+    breaker_probes: int = 5
 
     def merges(self, name: str) -> bool:
         """Whether an object in this top-level field is sent key by key."""
@@ -173,8 +179,12 @@ def _check(settings: Settings, name: str) -> None:
     method, _, path = api.route.partition(" ")
     if method not in {"PUT", "PATCH"} or not path.startswith("/") or path.count("{serial_number}") != 1:
         raise ConfigError(f'{name}: api.route is {api.route!r}; expected "PUT /PATH/{{serial_number}}/"')
-    bounds = [(f"api.{key}", getattr(api, key), 0.001, 1e6) for key in ("rate_per_second", "timeout")]
-    bounds += [(f"api.{key}", getattr(api, key), 1, 1000) for key in ("burst", "concurrency", "attempts")]
+    bounds = [
+        (f"api.{key}", getattr(api, key), 0.001, 1e6) for key in ("rate_per_second", "timeout", "breaker_cooldown")
+    ]
+    counts = ("burst", "concurrency", "concurrency_min", "attempts", "breaker_failures", "breaker_probes")
+    bounds += [(f"api.{key}", getattr(api, key), 1, 1000) for key in counts]
+    bounds += [(f"api.{key}", getattr(api, key), 0, 1000) for key in ("retry_budget_pct", "retry_budget_floor")]
     bounds += [(f"guard.{key}", getattr(guard, key), 0, 100) for key in ("max_changed_pct", "max_released_pct")]
     bounds += [("guard.floor", guard.floor, 0, 1e9)]
     for key, value, low, high in bounds:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -167,7 +168,7 @@ def apply(
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
     neither end of its change, and Refused if a guard that is not `allowed` says no.
     """
-    from reconciler.apply.run import carry_out, stamp
+    from reconciler.apply.run import Tempo, carry_out, stamp
 
     api = _api(settings, environ)
     began, started, run_id = time.monotonic(), stamp(), uuid4().hex[:12]
@@ -183,22 +184,19 @@ def apply(
             backend.append(held.lease, entries)
 
         append([drafts.began(agreed, holder, commit=commit, allowed=allowed, run=run_id, at=started)])
-        outcomes, error = carry_out(
+        carried = carry_out(
             tasks,
             run_id=run_id,
             api=api,
             append=append,
             may_send=lambda: not held.lost,
-            rate=settings.api.rate_per_second,
-            burst=settings.api.burst,
-            attempts=settings.api.attempts,
-            concurrency=settings.api.concurrency,
+            tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
             max_duration=max_duration,
             progress=progress,
         )
-        run = Run(run_id, agreed, outcomes, done, error, started, time.monotonic() - began)
+        run = Run(run_id, agreed, carried.outcomes, done, carried.error, started, time.monotonic() - began)
         with suppress(StateError, LeaseLost):
-            append([drafts.ended(outcomes, run.exit_code, run=run_id, at=stamp())])
+            append([drafts.ended(run.outcomes, run.exit_code, run=run_id, at=stamp())])
     return run
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from reconciler.apply import drafts
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
-from reconciler.apply.judge import Again, Halt, Task, judge
+from reconciler.apply.judge import NOT_FOUND, REFUSED_FOR_NOW, Again, Halt, Task, judge
 from reconciler.apply.pace import Pace, backoff, retry_after
 from reconciler.apply.record import Recorder
 from reconciler.errors import ApiError, ReconcilerError
@@ -55,8 +55,16 @@ class Stopped(Exception):
     """The run is stopping, and this wait is over."""
 
 
+FIRST = 5
+UNREACHABLE = "the server cannot be reached"
+DOWN = "the server failed every request for too long"
+
+
 class Execution:
-    """One run over its tasks. `outcomes` grows while it runs; after `run`, every task has exactly one."""
+    """One run over its tasks. `outcomes` grows while it runs; after `run`, every task has exactly one.
+
+    `unrecorded` are outcomes that the state could not take any more.
+    """
 
     def __init__(
         self,
@@ -82,11 +90,13 @@ class Execution:
         self._attempts = attempts
         self._concurrency = concurrency
         self._progress = progress
-        self._in_flight: dict[Serial, str] = {}
+        self._in_flight: dict[Serial, Task] = {}
+        self._answered = self._not_found = 0
+        self.unrecorded: list[Draft] = []
         self.outcomes: dict[Serial, Outcome] = {}
 
     async def run(self) -> None:
-        """Carry out every task. Raises only if the state cannot be written; the outcomes so far stay readable.
+        """Carry out every task. Never raises for a device, the server or the state: `stop` says why it ended early.
 
         The first request goes alone: a wrong URL or a wrong token costs one request, not sixteen.
         """
@@ -96,8 +106,6 @@ class Execution:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._concurrency):
                     group.create_task(self._worker(queue))
-        except* ReconcilerError as errors:
-            raise errors.exceptions[0] from None
         finally:
             self._account_for_the_rest()
 
@@ -107,89 +115,116 @@ class Execution:
             self.outcomes[task.change.serial] = outcome
             self._in_flight.pop(task.change.serial, None)
             self._progress(outcome)
+            self._first_answers(outcome)
             if until_first_answer and task.body:
                 if isinstance(outcome, NotAttempted) and not self._stop:
-                    self._stop.now(
-                        "the server cannot be reached",
-                        ApiError(f"{outcome.reason}; check api.base_url and the network"),
-                    )
+                    self._stop.now(UNREACHABLE, ApiError(f"{outcome.reason}; check api.base_url and the network"))
                 return
 
     async def _device(self, task: Task) -> Outcome:
+        """One device from its durable intent to its durable outcome. What cannot be recorded stops the run."""
         if self._stop:
             return NotAttempted(task.change, self._stop.reason)
-        if not task.body:
-            await self._recorder.write(drafts.unsent(task, run=self._run_id, at=self._clock.stamp()))
-            return Applied(task.change, None, 0)
-        try:
-            await self._pace.turn()
-        except Stopped:
+        at = self._clock.stamp()
+        if not await self._recorded((drafts.intent if task.body else drafts.unsent)(task, run=self._run_id, at=at)):
             return NotAttempted(task.change, self._stop.reason)
-        await self._recorder.write(drafts.intent(task, run=self._run_id, at=self._clock.stamp()))
-        self._in_flight[task.change.serial] = "the run ended before the answer came"
+        if not task.body:
+            return Applied(task.change, None, 0)
+        self._in_flight[task.change.serial] = task
         outcome = await self._attempted(task)
-        self._in_flight[task.change.serial] = "answered, but the answer could not be recorded"
-        await self._recorder.write(drafts.result(outcome, run=self._run_id, at=self._clock.stamp()))
+        draft = drafts.result(outcome, run=self._run_id, at=self._clock.stamp())
+        if not await self._recorded(draft):
+            self.unrecorded.append(draft)
         return outcome
+
+    async def _recorded(self, draft: Draft) -> bool:
+        try:
+            await self._recorder.write(draft)
+        except ReconcilerError as error:
+            self._stop.now(str(error), error)
+            return False
+        return True
 
     async def _attempted(self, task: Task) -> Outcome:
         """Up to `attempts` sends of one task. Once the fate of one is unknown, only a 200 settles it."""
         uncertain = ""
         again = Again("", sent=False)
         sent = 0
-        for attempt in range(1, self._attempts + 1):
-            if self._stop:
+        while sent < self._attempts and (sent == 0 or await self._may_try_again(again, sent)):
+            try:
+                probe = await self._turn(task)
+            except Stopped:
                 break
-            verdict = await self._send(task, attempt)
-            sent = attempt
+            verdict = await self._send(task, sent + 1, probe=probe)
+            sent += 1
             match verdict:
                 case Again():
                     again = verdict
                     uncertain = verdict.reason if verdict.unknown else uncertain
                 case Rejected(_, status, _, reasons) if uncertain:
                     words = "; ".join(text for _, text in reasons)
-                    return Unknown(task.change, attempt, f"{uncertain}; then {status} {words}")
+                    return Unknown(task.change, sent, f"{uncertain}; then {status} {words}")
+                case NotAttempted(_, reason) if uncertain:
+                    return Unknown(task.change, sent, f"{uncertain}; then {reason}")
                 case _:
                     return verdict
-            if attempt == self._attempts or not await self._wait(again, attempt):
-                break
         if uncertain:
             return Unknown(task.change, sent, uncertain)
         if again.sent:
             return Rejected(task.change, again.status or 0, sent, (("", again.reason),))
         return NotAttempted(task.change, again.reason or self._stop.reason)
 
-    async def _send(self, task: Task, attempt: int) -> Outcome | Again:
+    async def _turn(self, task: Task) -> bool:
+        while (wait := task.not_before - self._clock.wall()) > 0:
+            await self._stop.sleep(wait)
+        if self._stop:
+            raise Stopped
+        return await self._pace.turn()
+
+    async def _send(self, task: Task, attempt: int, *, probe: bool) -> Outcome | Again:
+        verdict: Outcome | Again | Halt = Again("the request was given up")
         try:
-            answer = await self._put(task.change.serial, task.body)
-        except ApiError as error:
+            verdict = judge(task, await self._put(task.change.serial, task.body), attempt)
+        except ReconcilerError as error:
             self._stop.now(str(error), error)
-            return NotAttempted(task.change, str(error))
-        verdict = judge(task, answer, attempt)
+            verdict = NotAttempted(task.change, str(error))
+        finally:
+            failed = isinstance(verdict, Again)
+            overloaded = isinstance(verdict, Again) and verdict.status == REFUSED_FOR_NOW
+            self._pace.ended(probe=probe, failed=failed and not overloaded, overloaded=overloaded)
+        if self._pace.given_up:
+            self._stop.now(DOWN, ApiError(f"{DOWN}; the last answer: {getattr(verdict, 'reason', '')}"))
         if isinstance(verdict, Halt):
             self._stop.now(str(verdict.error), verdict.error)
             return verdict.outcome
         return verdict
 
-    async def _wait(self, again: Again, attempt: int) -> bool:
-        """Wait for another attempt's turn; False if there is to be none."""
+    async def _may_try_again(self, again: Again, attempt: int) -> bool:
+        """After failed attempt number `attempt`: wait as long as is due; False if there is to be no other."""
         if self._stop or not self._pace.may_retry():
             return False
         asked = retry_after(again.retry_after, now=self._clock.wall())
+        if asked is not None:
+            self._pace.hold(asked)
+            return True
         try:
-            if asked is None:
-                await self._stop.sleep(backoff(attempt, jitter=self._clock.jitter()))
-            else:
-                self._pace.hold(asked)
-            await self._pace.turn()
+            await self._stop.sleep(backoff(attempt, jitter=self._clock.jitter()))
         except Stopped:
             return False
         return True
+
+    def _first_answers(self, outcome: Outcome) -> None:
+        """Stop if the server knows none of the first few serials: the URL is wrong, or the fleet is another one."""
+        if self._answered < FIRST and not (isinstance(outcome, Applied) and outcome.status is None):
+            self._answered += 1
+            self._not_found += isinstance(outcome, Rejected) and outcome.status == NOT_FOUND
+            if self._not_found == FIRST:
+                self._stop.now(f"the first {FIRST} answers were all 404; check api.base_url and the serial numbers")
 
     def _account_for_the_rest(self) -> None:
         for task in self._tasks:
             serial = task.change.serial
             if serial in self._in_flight:
-                self.outcomes[serial] = Unknown(task.change, 1, self._in_flight[serial])
+                self.outcomes[serial] = Unknown(task.change, 1, "the run ended before the answer came")
             elif serial not in self.outcomes:
                 self.outcomes[serial] = NotAttempted(task.change, self._stop.reason or "the run ended early")

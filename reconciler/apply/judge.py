@@ -24,13 +24,18 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One change and the body that brings it about. `removed` are the keys that the echo must not hold any more."""
+    """One change and the body that brings it about.
+
+    `removed` are the keys that the echo must not hold any more. `not_before` (UNIX seconds): an earlier request with
+    another body may still arrive until then.
+    """
 
     change: Change
     body: Mapping[str, Json]
     removed: tuple[str, ...] = ()
     set_like: frozenset[str] = frozenset()
     secret: frozenset[str] = frozenset()
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,8 @@ def judge(  # noqa: PLR0911 - one return for each kind of answer
             return Again(_words(answer), status, retry_after=retry_after)
         case Answer(status, _, retry_after) if status == REFUSED_FOR_NOW:
             return Again(_words(answer), status, unknown=False, retry_after=retry_after)
-        case Answer(status) if status == SUCCESS:
-            return _verified(task, answer, attempt)
-        case Answer(status) if status in {ACCEPTED, NO_CONTENT}:
-            return Accepted(task.change, status, attempt)
+        case Answer(status) if 200 <= status < 300:  # noqa: PLR2004 - the class of successes
+            return _succeeded(task, answer, attempt)
         case Answer(status) if 400 <= status < 500:  # noqa: PLR2004 - the class of client errors
             rejected = Rejected(task.change, status, attempt, tuple(_reasons(answer)))
             if status in {UNAUTHORIZED, FORBIDDEN}:
@@ -82,6 +85,16 @@ def judge(  # noqa: PLR0911 - one return for each kind of answer
     return Unknown(task.change, attempt, f"unexpected answer: {_words(answer)}")
 
 
+def _succeeded(task: Task, answer: Answer, attempt: int) -> Outcome:
+    if _says_failure(task, answer):
+        return Rejected(task.change, answer.status, attempt, tuple(_reasons(answer)))
+    if answer.status == SUCCESS:
+        return _verified(task, answer, attempt)
+    if answer.status in {ACCEPTED, NO_CONTENT}:
+        return Accepted(task.change, answer.status, attempt)
+    return Unknown(task.change, attempt, f"unexpected answer: {_words(answer)}")
+
+
 def _verified(task: Task, answer: Answer, attempt: int) -> Outcome:
     echo = _json(answer.body)
     if not isinstance(echo, dict):
@@ -92,6 +105,14 @@ def _verified(task: Task, answer: Answer, attempt: int) -> Outcome:
     if found:
         return Divergent(task.change, answer.status, attempt, found)
     return Applied(task.change, answer.status, attempt)
+
+
+def _says_failure(task: Task, answer: Answer) -> bool:
+    """Whether a 2xx takes itself back: some servers answer 200 and put the failure into the body."""
+    echo = _json(answer.body)
+    if not isinstance(echo, dict):
+        return False
+    return echo.get("success") is False or (echo.get("status") == "error" and task.body.get("status") != "error")
 
 
 def _words(answer: Answer) -> str:

@@ -1,8 +1,11 @@
 """How fast, and how often again: pure arithmetic over a clock that is passed in."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from reconciler.apply.breaker import Breaker
 
 BASE = 0.5
 """Seconds: the ceiling of the first back-off, doubled for each further attempt."""
@@ -37,39 +40,69 @@ def retry_after(header: str | None, *, now: float) -> float | None:
 
 
 class Pace:
-    """One tempo for all workers: a token bucket, pauses that the server asked for, and a budget of retries.
+    """One tempo for all workers: a token bucket, pauses that the server asked for, a breaker, and a budget of retries.
 
-    `clock` counts seconds and never goes back; `sleep` waits for seconds.
+    `clock` counts seconds and never goes back; `sleep` waits for seconds, and may raise to end every wait.
     """
 
     def __init__(
-        self, *, rate: float, burst: int, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+        self,
+        *,
+        rate: float,
+        burst: int,
+        budget_pct: float,
+        budget_floor: int,
+        breaker: Breaker,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._interval = 1 / rate
         self._lead = (burst - 1) / rate
+        self._budget_pct, self._budget_floor = budget_pct, budget_floor
+        self._breaker = breaker
         self._clock = clock
         self._sleep = sleep
         self._next = clock()
         self._not_before = self._next
-        self._sent = 0
-        self._retried = 0
+        self._sent = self._retried = 0
+        self._freed = asyncio.Event()
 
-    async def turn(self) -> None:
-        """Wait for the right to send one request."""
+    async def turn(self) -> bool:
+        """Wait for the right to send one request; whether it is a probe. Must be followed by `ended`."""
         self._next = max(self._next, self._clock())
         due = self._next - self._lead
         self._next += self._interval
-        while (wait := max(due, self._not_before) - self._clock()) > 0:
+        while True:
+            wait = max(due, self._not_before) - self._clock()
+            if wait <= 0:
+                asked = self._breaker.wait()
+                if asked == 0:
+                    break
+                if asked is None:
+                    self._freed.clear()
+                    await self._freed.wait()
+                wait = asked or 0.0
             await self._sleep(wait)
         self._sent += 1
+        return self._breaker.started()
+
+    def ended(self, *, probe: bool, failed: bool, overloaded: bool = False) -> None:
+        """The request that a turn was for has an answer, or will have none."""
+        self._breaker.ended(probe=probe, failed=failed, overloaded=overloaded)
+        self._freed.set()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the server failed so often that the run should end."""
+        return self._breaker.given_up
 
     def hold(self, seconds: float) -> None:
         """No worker sends anything for `seconds`: the server knows its own load."""
         self._not_before = max(self._not_before, self._clock() + seconds)
 
     def may_retry(self) -> bool:
-        """Take one retry from the budget of 10 % of the requests sent, plus 10; False if it is used up."""
-        if self._retried >= 10 + self._sent * 0.1:
+        """Take one retry from the budget: a share of the requests sent, and a floor. False if it is used up."""
+        if self._retried >= self._budget_floor + self._sent * self._budget_pct / 100:
             return False
         self._retried += 1
         return True

@@ -6,10 +6,12 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
+from reconciler.apply.breaker import Breaker
 from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import Pace
@@ -17,6 +19,31 @@ from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
 from reconciler.model import Draft, Json, Outcome, Serial
 
 INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How hard and how patiently a server is asked: the numbers of ApiSettings, by the same names."""
+
+    rate_per_second: float
+    burst: int
+    attempts: int
+    concurrency: int
+    concurrency_min: int
+    retry_budget_pct: float
+    retry_budget_floor: int
+    breaker_failures: int
+    breaker_cooldown: float
+    breaker_probes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of every task, what could not be recorded of it, and why the run ended early, if it did."""
+
+    outcomes: tuple[Outcome, ...]
+    unrecorded: tuple[Draft, ...]
+    error: ReconcilerError | None
 
 
 class Api(AbstractAsyncContextManager["Api"], Protocol):
@@ -34,23 +61,19 @@ def carry_out(
     api: Callable[[], Api],
     append: Callable[[Sequence[Draft]], object],
     may_send: Callable[[], bool],
-    rate: float,
-    burst: int,
-    attempts: int,
-    concurrency: int,
+    tempo: Tempo,
     max_duration: float | None,
     progress: Callable[[Outcome], None],
-) -> tuple[tuple[Outcome, ...], ReconcilerError | None]:
+) -> Carried:
     """The outcome of every task, in their order, and why the run ended early, if it did.
 
     The first SIGINT or SIGTERM, or `max_duration` seconds, let nothing new start; a second signal gives up what is in
     flight. `may_send` is asked before every request. Never raises for a device, the server or the state.
     """
-    failure: ReconcilerError | None = None
-    outcomes: Mapping[Serial, Outcome] = {}
+    execution: Execution | None = None
 
     async def work(stop: Stop) -> None:
-        nonlocal failure, outcomes
+        nonlocal execution
         async with api() as server:
 
             async def put(serial: Serial, body: Mapping[str, Json]) -> Answer | NotSent | NoAnswer:
@@ -62,22 +85,40 @@ def carry_out(
                 tasks,
                 put=put,
                 append=append,
-                pace=Pace(rate=rate, burst=burst, clock=time.monotonic, sleep=stop.sleep),
+                pace=pace(tempo, clock=time.monotonic, sleep=stop.sleep),
                 stop=stop,
                 clock=Clock(time.time, stamp, random.random),
                 run_id=run_id,
-                attempts=attempts,
-                concurrency=concurrency,
+                attempts=tempo.attempts,
+                concurrency=tempo.concurrency,
                 progress=progress,
             )
-            outcomes = execution.outcomes
-            try:
-                await execution.run()
-            except ReconcilerError as error:
-                failure = error
+            await execution.run()
 
     stop = _until_interrupted(work, max_duration)
-    return tuple(outcomes[task.change.serial] for task in tasks), failure or stop.error
+    assert execution is not None  # noqa: S101 - work has run
+    outcomes = tuple(execution.outcomes[task.change.serial] for task in tasks)
+    return Carried(outcomes, tuple(execution.unrecorded), stop.error)
+
+
+def pace(tempo: Tempo, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> Pace:
+    """The pace that a tempo asks for."""
+    return Pace(
+        rate=tempo.rate_per_second,
+        burst=tempo.burst,
+        budget_pct=tempo.retry_budget_pct,
+        budget_floor=tempo.retry_budget_floor,
+        breaker=Breaker(
+            low=min(tempo.concurrency_min, tempo.concurrency),
+            high=tempo.concurrency,
+            threshold=tempo.breaker_failures,
+            cooldown=tempo.breaker_cooldown,
+            probes=tempo.breaker_probes,
+            clock=clock,
+        ),
+        clock=clock,
+        sleep=sleep,
+    )
 
 
 def stamp(moment: float | None = None) -> str:

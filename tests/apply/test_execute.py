@@ -1,20 +1,21 @@
 """The engine against an API that answers as told, with the journal watched."""
 
 import asyncio
+import selectors
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from examples import applied, desired
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
-from reconciler.apply.pace import Pace
+from reconciler.apply.run import Tempo, pace
 from reconciler.canonical import canonical
 from reconciler.errors import ApiError, AuthenticationError, ReconcilerError, StateError
-from reconciler.model import Applied, Draft, Json, NotAttempted, Outcome, Rejected, Serial, Unknown
+from reconciler.model import Applied, Draft, EntryKind, Json, NotAttempted, Outcome, Rejected, Serial, Unknown
 from reconciler.plan.diff import diff
 from reconciler.state.fold import fold
 
@@ -30,6 +31,42 @@ def status(code: int, retry_after: str | None = None) -> Answer:
     return Answer(code, b'{"detail": "said so"}', retry_after)
 
 
+TEMPO = Tempo(
+    rate_per_second=1e6,
+    burst=1000,
+    attempts=4,
+    concurrency=4,
+    concurrency_min=4,
+    retry_budget_pct=10,
+    retry_budget_floor=10,
+    breaker_failures=1000,
+    breaker_cooldown=30,
+    breaker_probes=5,
+)
+
+
+class Impatient(selectors.SelectSelector):
+    """Never waits: `ahead` counts the seconds that it should have."""
+
+    ahead = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(min(timeout, 0.001) if timeout else timeout)
+        self.ahead += 0 if events or not timeout else timeout
+        return events
+
+
+class VirtualTime(asyncio.SelectorEventLoop):
+    """A loop on which whoever sleeps finds the time passed."""
+
+    def __init__(self) -> None:
+        self._impatient = Impatient()
+        super().__init__(self._impatient)
+
+    def time(self) -> float:
+        return super().time() + self._impatient.ahead
+
+
 @dataclass
 class World:
     """What happened, in order: `intent A`, `put A`, `applied A`, …"""
@@ -41,12 +78,15 @@ class World:
     error: ReconcilerError | None = None
     append: Callable[[Sequence[Draft]], None] | None = None
     on_put: Callable[[Stop], None] = lambda _: None
+    unrecorded: list[Draft] = field(default_factory=list)
+    tempo: Tempo = TEMPO
 
     def run(self, *serials: str, released: Sequence[str] = (), attempts: int = 4) -> "World":
         old = {serial: {"vlan": 1} for serial in (*serials, *released)}
         new: dict[str, Mapping[str, Json]] = {serial: {"vlan": 2} for serial in serials}
         tasks = [Task(change, {"vlan": 2} if change.fields else {}) for change in diff(desired(new), applied(old))]
-        asyncio.run(self._run(tasks, attempts))
+        with asyncio.Runner(loop_factory=VirtualTime) as runner:
+            runner.run(self._run(tasks, attempts))
         return self
 
     async def _run(self, tasks: Sequence[Task], attempts: int) -> None:
@@ -68,7 +108,7 @@ class World:
             tasks,
             put=put,
             append=append,
-            pace=Pace(rate=1e6, burst=1000, clock=time.monotonic, sleep=stop.sleep),
+            pace=pace(self.tempo, clock=asyncio.get_running_loop().time, sleep=stop.sleep),
             stop=stop,
             clock=Clock(time.time, lambda: "2026-01-01T00:00:00.000Z", lambda: 0.0),
             run_id="run",
@@ -76,12 +116,9 @@ class World:
             concurrency=4,
             progress=lambda _: None,
         )
-        try:
-            await execution.run()
-        except ReconcilerError as error:
-            self.error = error
-        self.error = self.error or stop.error
-        self.outcomes = execution.outcomes
+        await execution.run()
+        self.error = stop.error
+        self.outcomes, self.unrecorded = execution.outcomes, execution.unrecorded
 
     def kinds(self) -> dict[str, str]:
         return {serial: type(outcome).__name__ for serial, outcome in self.outcomes.items()}
@@ -216,3 +253,89 @@ def test_what_was_sent_and_lost_is_unknown_in_the_snapshot() -> None:
     state = fold(world.journal)[Serial("A")]
     assert state.unknown is not None
     assert state.unknown.body == {"vlan": 2}
+
+
+def test_what_was_answered_and_could_not_be_recorded_is_kept() -> None:
+    world = World()
+
+    def full(drafts: Sequence[Draft]) -> None:
+        if any(draft.kind is EntryKind.APPLIED for draft in drafts):
+            raise StateError("disk full")
+
+    world.append = full
+    world.run("A", "B")
+
+    assert world.kinds() == {"A": "Applied", "B": "NotAttempted"}
+    assert [(draft.kind, draft.serial) for draft in world.unrecorded] == [(EntryKind.APPLIED, "A")]
+    assert str(world.error) == "disk full"
+
+
+def test_a_failing_write_does_not_cut_off_requests_that_are_in_flight() -> None:
+    world = World()
+    world.append = _failing_after(lambda draft: draft.kind is EntryKind.APPLIED and draft.serial != "A")
+    world.run("A", "B", "C", "D", "E", "F")
+
+    sent = [line.split()[1] for line in world.log if line.startswith("put")]
+    assert len(sent) > 2, "the fault must strike while others are in flight"
+    assert {serial for serial, kind in world.kinds().items() if kind == "Applied"} == set(sent)
+    assert {draft.serial for draft in world.unrecorded} == set(sent) - {"A"}
+
+
+def _failing_after(strikes: Callable[[Draft], bool]) -> Callable[[Sequence[Draft]], None]:
+    def append(drafts: Sequence[Draft]) -> None:
+        if any(strikes(draft) for draft in drafts):
+            raise StateError("disk full")
+
+    return append
+
+
+def test_five_unknown_serials_at_the_start_end_the_run() -> None:
+    serials = [f"D{number}" for number in range(20)]
+    world = World()
+    for serial in serials:
+        world.replies[serial] = [status(404)]
+    world.run(*serials)
+
+    assert world.error is None
+    puts = [line for line in world.log if line.startswith("put")]
+    assert 5 <= len(puts) <= 8, "what is in flight then may finish"
+    assert "check api.base_url" in next(
+        outcome.reason for outcome in world.outcomes.values() if isinstance(outcome, NotAttempted)
+    )
+
+
+def test_a_known_serial_among_the_first_five_lets_the_run_go_on() -> None:
+    serials = [f"D{number}" for number in range(20)]
+    world = World()
+    for serial in serials[1:]:
+        world.replies[serial] = [status(404)]
+    world.run(*serials)
+
+    assert sorted(set(world.kinds().values())) == ["Applied", "Rejected"]
+
+
+def test_a_server_that_fails_everything_costs_no_more_than_the_requests_and_the_budget() -> None:
+    """On virtual time: hours of cool-downs pass in a moment."""
+    serials = [f"D{number:03}" for number in range(200)]
+    world = World(tempo=replace(TEMPO, rate_per_second=5, burst=10, breaker_failures=10))
+    for serial in serials:
+        world.replies[serial] = [status(503)] * 4
+    world.run(*serials)
+
+    puts = sum(line.startswith("put") for line in world.log)
+    assert puts <= 200 + 10 + 20
+    assert isinstance(world.error, ApiError)
+    assert "NotAttempted" in world.kinds().values(), "the breaker must have ended the run"
+
+
+def test_half_of_all_requests_failing_still_finishes_within_the_budget() -> None:
+    serials = [f"D{number:03}" for number in range(200)]
+    world = World(tempo=replace(TEMPO, rate_per_second=5, burst=10, breaker_failures=10))
+    for serial in serials[::2]:
+        world.replies[serial] = [status(503)] * 4
+    world.run(*serials)
+
+    puts = sum(line.startswith("put") for line in world.log)
+    assert 200 < puts <= 200 + 10 + 24  # a tenth of all requests, retries among them
+    assert world.kinds()[serials[1]] == "Applied"
+    assert "NotAttempted" not in world.kinds().values()

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.apply.breaker import Breaker
 from reconciler.apply.pace import CEILING, PATIENCE, Pace, backoff, retry_after
 
 NOON = 1_763_899_200.0  # 2025-11-23 12:00:00 UTC
@@ -23,16 +24,25 @@ class Time:
         self.now += seconds
 
 
+def paced(time: Time, *, rate: float, burst: int) -> Pace:
+    breaker = Breaker(low=50, high=50, threshold=10, cooldown=30, probes=5, clock=time)
+    return Pace(rate=rate, burst=burst, budget_pct=10, budget_floor=10, breaker=breaker, clock=time, sleep=time.sleep)
+
+
+async def one_request(pace: Pace) -> None:
+    pace.ended(probe=await pace.turn(), failed=False)
+
+
 def sent_at(count: int, *, rate: float, burst: int, pause: float = 0.0) -> list[float]:
     time = Time()
-    pace = Pace(rate=rate, burst=burst, clock=time, sleep=time.sleep)
+    pace = paced(time, rate=rate, burst=burst)
     if pause:
         pace.hold(pause)
 
     async def send() -> list[float]:
         moments = []
         for _ in range(count):
-            await pace.turn()
+            await one_request(pace)
             moments.append(round(time.now - 100.0, 6))
         return moments
 
@@ -49,10 +59,10 @@ def test_a_pause_that_the_server_asked_for_holds_everybody() -> None:
 
 def test_many_workers_share_one_tempo() -> None:
     time = Time()
-    pace = Pace(rate=1, burst=1, clock=time, sleep=time.sleep)
+    pace = paced(time, rate=1, burst=1)
 
     async def all_at_once() -> None:
-        turns: list[Awaitable[None]] = [pace.turn() for _ in range(10)]
+        turns: list[Awaitable[None]] = [one_request(pace) for _ in range(10)]
         await asyncio.gather(*turns)
 
     asyncio.run(all_at_once())
@@ -62,11 +72,11 @@ def test_many_workers_share_one_tempo() -> None:
 
 def test_retries_are_a_tenth_of_the_requests_and_ten() -> None:
     time = Time()
-    pace = Pace(rate=1e6, burst=1, clock=time, sleep=time.sleep)
+    pace = paced(time, rate=1e6, burst=1)
 
     async def send() -> int:
         for _ in range(100):
-            await pace.turn()
+            await one_request(pace)
         return sum(pace.may_retry() for _ in range(1000))
 
     assert asyncio.run(send()) == 20
