@@ -45,7 +45,7 @@ def divergence_from_json(item: Json) -> Divergence:
 
 
 def device_to_json(state: DeviceState) -> dict[str, Json]:
-    """`{fields, unknown? {body, fields, uncertain?}, divergence? [...], unconfirmed? [...]}`: defaults are left out."""
+    """`{fields, unknown? {body, fields, uncertain?, run?, given_up?}, divergence? [...], unconfirmed? [...]}`."""
     result: dict[str, Json] = {"fields": dict(state.fields)}
     if state.unknown is not None:
         unknown: dict[str, Json] = {
@@ -54,6 +54,7 @@ def device_to_json(state: DeviceState) -> dict[str, Json]:
         }
         if state.unknown.uncertain:
             unknown["uncertain"] = True
+        unknown |= {key: text for key, text in _sent_by(state.unknown) if text}
         result["unknown"] = unknown
     if state.divergence:
         result["divergence"] = [divergence_to_json(item) for item in state.divergence]
@@ -75,12 +76,18 @@ def device_from_json(item: Mapping[str, Any]) -> DeviceState:
     )
 
 
+def _sent_by(intent: Intent) -> tuple[tuple[str, str], ...]:
+    return ("run", intent.run), ("given_up", intent.given_up)
+
+
 def intent_from_json(item: Mapping[str, Any]) -> Intent:
-    """From `{body, fields, uncertain?}`: a row's `unknown`, or the data of an `intent` entry."""
+    """From `{body, fields, uncertain?, run?, given_up?}`: a row's `unknown`, or the data of an `intent` entry."""
     return Intent(
         body=item["body"],
         fields=tuple(field_from_json(change) for change in item["fields"]),
         uncertain=item.get("uncertain", False),
+        run=item.get("run", ""),
+        given_up=item.get("given_up", ""),
     )
 
 

@@ -244,11 +244,16 @@ Outcome: TypeAlias = Applied | Divergent | Accepted | Rejected | Unknown | NotAt
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A PUT that was about to be sent. `uncertain`: the fate of an even earlier one was unknown at that time."""
+    """A PUT that was about to be sent, by which run. `uncertain`: the fate of an even earlier one was unknown then.
+
+    `given_up`: when that run stopped waiting for an answer; "" while it may still be at it.
+    """
 
     body: Mapping[str, Json]
     fields: tuple[FieldChange, ...]
     uncertain: bool = False
+    run: str = ""
+    given_up: str = ""
 
 
 @dataclass(frozen=True, slots=True)

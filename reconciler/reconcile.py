@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from reconciler.apply import drafts
 from reconciler.apply.judge import Task
+from reconciler.apply.pace import settled_at
 from reconciler.config import Settings
 from reconciler.errors import (
     ConfigError,
@@ -18,7 +19,6 @@ from reconciler.errors import (
     LeaseLost,
     LineageMismatch,
     Locked,
-    ReconcilerError,
     Refused,
     StalePlan,
     StateError,
@@ -31,8 +31,6 @@ from reconciler.inventory.locate import locate, news
 from reconciler.inventory.read import display, field_sources, read
 from reconciler.inventory.schema import packaged_path, read_schema
 from reconciler.model import (
-    Accepted,
-    Applied,
     Change,
     DesiredState,
     Draft,
@@ -55,9 +53,12 @@ from reconciler.plan.target import target
 from reconciler.state.holder import this_process
 from reconciler.state.lease import hold
 from reconciler.state.open import check_lineage, open_state
+from reconciler.state.recovery import to_json
+from reconciler.timestamp import stamp
 
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
+    from reconciler.apply.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,29 +130,6 @@ def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = Fals
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What became of an apply. `done` stood where the plan leads already; `error` is why the run ended early, if so.
-
-    `started` is as the journal writes it, `seconds` how long the run took.
-    """
-
-    id: str
-    plan: Plan
-    outcomes: tuple[Outcome, ...]
-    done: tuple[Serial, ...]
-    error: ReconcilerError | None
-    started: str
-    seconds: float
-
-    @property
-    def exit_code(self) -> int:
-        """The error's, else 3 if some device is not known to be as declared, else 0."""
-        if self.error:
-            return self.error.exit_code
-        return 0 if all(isinstance(outcome, Applied | Accepted) for outcome in self.outcomes) else 3
-
-
 def apply(
     settings: Settings,
     agreed: Plan,
@@ -162,22 +140,23 @@ def apply(
     max_duration: float | None = None,
     waiting: Callable[[Locked], None] = lambda _: None,
     progress: Callable[[Outcome], None] = lambda _: None,
-) -> Run:
+) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
     neither end of its change, and Refused if a guard that is not `allowed` says no.
     """
-    from reconciler.apply.run import Tempo, carry_out, stamp
+    from reconciler.apply.run import Run, Tempo, carry_out
 
     api = _api(settings, environ)
-    began, started, run_id = time.monotonic(), stamp(), uuid4().hex[:12]
+    began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
     holder = this_process(environ)
     with ExitStack() as stack:
         backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
         _check_lineage(settings, agreed, backend.read())
         held = stack.enter_context(hold(backend, holder, timeout=lock_timeout, waiting=waiting))
-        done, tasks = _tasks(settings, agreed, backend.read(), allowed)
+        snapshot = backend.read()
+        done, tasks = _tasks(settings, agreed, snapshot, allowed)
         commit = commit_of(settings.root, environ)
 
         def append(entries: Sequence[Draft]) -> None:
@@ -194,9 +173,11 @@ def apply(
             max_duration=max_duration,
             progress=progress,
         )
-        run = Run(run_id, agreed, carried.outcomes, done, carried.error, started, time.monotonic() - began)
+        lost = carried.unrecorded
+        recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
+        run = Run(run_id, agreed, carried.outcomes, done, carried.error, started, time.monotonic() - began, recovery)
         with suppress(StateError, LeaseLost):
-            append([drafts.ended(run.outcomes, run.exit_code, run=run_id, at=stamp())])
+            append([drafts.ended(run.outcomes, run.exit_code, run=run_id, at=stamp(time.time()))])
     return run
 
 
@@ -245,17 +226,20 @@ def _tasks(
     refusals = [item for item in _refusals(settings, settled.todo, snapshot) if item.rule not in allowed]
     if refusals:
         raise Refused(refusals)
-    return settled.done, [_task(settings, change, snapshot, rules) for change in settled.todo]
+    tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
+    return settled.done, sorted(tasks, key=lambda task: task.not_before)
 
 
 def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:
     state = snapshot.devices.get(change.serial)
+    sent = body(change, state.fields if state else {}, merged=settings.api.merges)
     return Task(
         change,
-        body(change, state.fields if state else {}, merged=settings.api.merges),
+        sent,
         removed=removed_keys(change, merged=settings.api.merges),
         set_like=rules.set_like,
         secret=rules.secret,
+        not_before=settled_at(state.unknown, sent, now=time.time(), timeout=settings.api.timeout) if state else 0.0,
     )
 
 

@@ -12,16 +12,16 @@ from reconciler.apply.pace import Pace, backoff, retry_after
 from reconciler.apply.record import Recorder
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.model import Applied, Draft, Json, NotAttempted, Outcome, Rejected, Serial, Unknown
+from reconciler.timestamp import stamp
 
 Put: TypeAlias = Callable[[Serial, Mapping[str, Json]], Awaitable[Answer | NotSent | NoAnswer]]
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time as a run sees it: `wall` in UNIX seconds, `stamp` as the journal writes it; and `jitter` in [0, 1)."""
+    """Time as a run sees it: `wall` in UNIX seconds; and `jitter` in [0, 1)."""
 
     wall: Callable[[], float]
-    stamp: Callable[[], str]
     jitter: Callable[[], float]
 
 
@@ -125,14 +125,14 @@ class Execution:
         """One device from its durable intent to its durable outcome. What cannot be recorded stops the run."""
         if self._stop:
             return NotAttempted(task.change, self._stop.reason)
-        at = self._clock.stamp()
+        at = stamp(self._clock.wall())
         if not await self._recorded((drafts.intent if task.body else drafts.unsent)(task, run=self._run_id, at=at)):
             return NotAttempted(task.change, self._stop.reason)
         if not task.body:
             return Applied(task.change, None, 0)
         self._in_flight[task.change.serial] = task
         outcome = await self._attempted(task)
-        draft = drafts.result(outcome, run=self._run_id, at=self._clock.stamp())
+        draft = drafts.result(outcome, run=self._run_id, at=stamp(self._clock.wall()))
         if not await self._recorded(draft):
             self.unrecorded.append(draft)
         return outcome

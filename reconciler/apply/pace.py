@@ -1,16 +1,21 @@
 """How fast, and how often again: pure arithmetic over a clock that is passed in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from reconciler.apply.breaker import Breaker
+from reconciler.canonical import canonical
+from reconciler.model import Intent, Json
+from reconciler.timestamp import moment
 
 BASE = 0.5
 """Seconds: the ceiling of the first back-off, doubled for each further attempt."""
 CEILING = 60.0
 """Seconds: the longest back-off of our own making."""
+MARGIN = 5.0
+"""Seconds that a request may linger on its way after its deadline."""
 PATIENCE = 300.0
 """Seconds: the longest Retry-After that is obeyed within a run."""
 
@@ -37,6 +42,16 @@ def retry_after(header: str | None, *, now: float) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return min(max((moment - datetime.fromtimestamp(now, UTC)).total_seconds(), 0.0), PATIENCE)
+
+
+def settled_at(unknown: Intent | None, body: Mapping[str, Json], *, now: float, timeout: float) -> float:
+    """When a request with another body than `body` can no longer arrive after it, in UNIX seconds; 0 if there is none.
+
+    Counted from when its run gave it up, or from `now` if that run died without saying so.
+    """
+    if unknown is None or canonical(unknown.body) == canonical(body):
+        return 0.0
+    return (moment(unknown.given_up) if unknown.given_up else now) + timeout + MARGIN
 
 
 class Pace:

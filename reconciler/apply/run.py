@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
@@ -16,7 +15,7 @@ from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import Pace
 from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
-from reconciler.model import Draft, Json, Outcome, Serial
+from reconciler.model import Accepted, Applied, Draft, Json, Outcome, Plan, Serial
 
 INTERRUPTED = "interrupted"
 
@@ -44,6 +43,31 @@ class Carried:
     outcomes: tuple[Outcome, ...]
     unrecorded: tuple[Draft, ...]
     error: ReconcilerError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of an apply. `done` stood where the plan leads already; `error` is why the run ended early, if so.
+
+    `started` is as the journal writes it, `seconds` how long the run took. `recovery` is the document of the outcomes
+    that the state could not take, or None.
+    """
+
+    id: str
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+    done: tuple[Serial, ...]
+    error: ReconcilerError | None
+    started: str
+    seconds: float
+    recovery: dict[str, Json] | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The error's, else 3 if some device is not known to be as declared, else 0."""
+        if self.error:
+            return self.error.exit_code
+        return 0 if all(isinstance(outcome, Applied | Accepted) for outcome in self.outcomes) else 3
 
 
 class Api(AbstractAsyncContextManager["Api"], Protocol):
@@ -87,7 +111,7 @@ def carry_out(
                 append=append,
                 pace=pace(tempo, clock=time.monotonic, sleep=stop.sleep),
                 stop=stop,
-                clock=Clock(time.time, stamp, random.random),
+                clock=Clock(time.time, random.random),
                 run_id=run_id,
                 attempts=tempo.attempts,
                 concurrency=tempo.concurrency,
@@ -119,12 +143,6 @@ def pace(tempo: Tempo, *, clock: Callable[[], float], sleep: Callable[[float], A
         clock=clock,
         sleep=sleep,
     )
-
-
-def stamp(moment: float | None = None) -> str:
-    """A UNIX time (now, if not given) as the journal writes it: RFC 3339, UTC, to the millisecond."""
-    when = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _until_interrupted(work: Callable[[Stop], Awaitable[None]], max_duration: float | None) -> Stop:

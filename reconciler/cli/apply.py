@@ -66,7 +66,7 @@ def apply(
     With PLANFILE, exactly that plan; it may be given again after a crash. Without, plans first and asks.
     """
     from reconciler import reconcile
-    from reconciler.cli.output import print_plan, read_plan, write_json
+    from reconciler.cli.output import print_plan, read_plan, save_recovery, write_json
     from reconciler.cli.progress import progress
     from reconciler.errors import Refused
     from reconciler.report.outcomes import document, outcomes_text
@@ -117,6 +117,12 @@ def apply(
                 exit_code=run.exit_code,
                 error=error,
             ),
+        )
+    if run.recovery:
+        file = save_recovery(settings.root / ".reconciler", run.id, run.recovery)
+        click.echo(
+            f"answers that the state could not take are in {file}; when it can: reconciler state recover {file}",
+            err=True,
         )
     if run.error:
         raise run.error

@@ -14,7 +14,7 @@ from reconciler.state.backend import Backend, Head
 
 def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """A date or a time as ISO 8601 writes it, in the spelling of the journal."""
-    from reconciler.state.chain import stamp
+    from reconciler.timestamp import stamp
 
     if value is None:
         return None

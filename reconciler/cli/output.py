@@ -4,7 +4,8 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, gettempdir
+from typing import Any
 
 import click
 
@@ -60,6 +61,33 @@ def write_json(file: Path, document: Mapping[str, Json]) -> None:
         os.replace(temporary.name, file)  # noqa: PTH105 - the same call, without a Path for the temporary name
     except OSError as error:
         raise ReconcilerError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def save_recovery(folder: Path, run: str, document: Mapping[str, Json]) -> Path:
+    """Put a recovery document into `folder`, or where temporary files go if that is what failed; returns where."""
+    name = f"recovery-{run}.json"
+    try:
+        write_json(folder / name, document)
+    except ReconcilerError:
+        folder = Path(gettempdir())
+        write_json(folder / name, document)
+    return folder / name
+
+
+def read_json(file: Path, schema: str) -> Any:  # noqa: ANN401 - whatever the schema allows
+    """The document in `file`, which fits the packaged schema of that name. Raises ReconcilerError naming the file."""
+    import jsonschema_rs
+
+    from reconciler.inventory.schema import packaged_schema
+
+    try:
+        document = json.loads(file.read_bytes())
+        jsonschema_rs.Draft202012Validator(packaged_schema(schema), validate_formats=True).validate(document)
+    except OSError as error:
+        raise ReconcilerError(f"{file}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ReconcilerError(f"{file}: not a {schema} file") from None
+    return document
 
 
 def dumped(document: Mapping[str, Json]) -> str:

@@ -16,16 +16,34 @@ from reconciler.cli import Globals, pass_globals
 from reconciler.errors import InventoryError, ReconcilerError, Usage
 from reconciler.model import Nested
 from reconciler.sandbox import require_extra
+from reconciler.sandbox.faults import CONDITIONS, FORM
+from reconciler.sandbox.kinds import FORMS, KINDS, Kind
 
 if TYPE_CHECKING:
     from reconciler.model import Serial
-    from reconciler.sandbox.api import Received
+    from reconciler.sandbox.received import Received
     from reconciler.sandbox.server import Sandbox
 
 _STOP = {signal.SIGINT, signal.SIGTERM}
 
 
-@click.command(context_settings={"show_default": True})
+class _WithFaults(click.Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section(f"Faults, each as {FORM}"):
+            formatter.write_dl([(_form(name, kind), kind.says) for name, kind in KINDS.items()])
+        with formatter.section("Values"):
+            formatter.write_dl([(form.name, form.says) for form in FORMS])
+        with formatter.section("Conditions"):
+            formatter.write_dl(list(CONDITIONS.items()))
+
+
+def _form(name: str, kind: Kind) -> str:
+    if not kind.takes:
+        return name
+    return f"{name}={kind.takes.name}" if kind.default is None else f"{name}[={kind.takes.name}]"
+
+
+@click.command(cls=_WithFaults, context_settings={"show_default": True})
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--token", help="The token that callers need.  [default: RECONCILER_TOKEN, or else sandbox-token]")
 @click.option(
@@ -46,6 +64,13 @@ _STOP = {signal.SIGINT, signal.SIGTERM}
     metavar="FILE",
     help="Keep the devices in this SQLite file.  [default: in memory]",
 )
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="SPEC",
+    help='Go wrong on purpose, for example "drop-after-commit:30%,seed=7"; see below. Repeatable, the first outermost.',
+)
 @pass_globals
 def sandbox(
     options: Globals,
@@ -55,11 +80,15 @@ def sandbox(
     seed_inventory: Path | None,
     nested: Nested,
     database: Path | None,
+    faults: tuple[str, ...],
 ) -> None:
     """Run a simulated device API on this machine, until Ctrl-C.
 
     It behaves as the vendor's API document says, and only ever listens on 127.0.0.1. Requests are shown as they come;
     GET /_sandbox/requests returns them as JSON, DELETE /_sandbox/requests forgets them.
+
+    Faults strike PUTs of devices. PUT /_sandbox/faults with a JSON list of them replaces them while it runs, DELETE
+    /_sandbox/faults ends them; the log of requests says what struck, and whether the device was changed.
     """
     require_extra()
     from reconciler.sandbox.server import DEFAULT_TOKEN, running
@@ -72,7 +101,13 @@ def sandbox(
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)  # here and in the server's thread: sigwait() below takes them
     try:
         with running(
-            port=port, token=token, seed=serials, nested=nested, database=database, show=_shower(options)
+            port=port,
+            token=token,
+            seed=serials,
+            nested=nested,
+            database=database,
+            faults=faults,
+            show=_shower(options),
         ) as server:
             _announce(server, "" if inherited else token)
             signal.sigwait(_STOP)

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -75,10 +76,10 @@ def forget(options: Globals, serial: str, *, auto_approve: bool) -> None:
     If the inventory still declares it, the next plan adopts it again, which sends every field. If not, it is no longer
     managed.
     """
-    from reconciler.state.chain import stamp
     from reconciler.state.holder import this_process
     from reconciler.state.lease import hold
     from reconciler.state.open import open_state
+    from reconciler.timestamp import stamp
 
     settings = options.settings()
     device = _device(read(settings), serial)
@@ -101,15 +102,40 @@ def forget(options: Globals, serial: str, *, auto_approve: bool) -> None:
 def unlock(options: Globals, lease: str, *, force: bool) -> None:
     """Take a lease away from a run that is gone. The ID is in the message that says who holds it."""
     from reconciler.report.journal import printable
-    from reconciler.state.chain import stamp
     from reconciler.state.holder import this_process
     from reconciler.state.open import open_state
+    from reconciler.timestamp import stamp
 
     settings = options.settings()
     backend = open_state(settings.state, settings.root)
     by = this_process(os.environ).by
     taken = backend.unlock(lease, by=by, at=stamp(time.time()), force=force)
     click.echo(printable(f"Unlocked: lease {taken.id} of {taken.holder.by} was taken away."), err=True)
+
+
+@state.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@pass_globals
+def recover(options: Globals, file: Path) -> None:
+    """Record the answers that an apply saved in FILE because the state could not take them.
+
+    Only answers to requests that are still unknown are taken, so that doing it late or twice is safe.
+    """
+    from reconciler.cli.output import read_json
+    from reconciler.state.holder import this_process
+    from reconciler.state.lease import hold
+    from reconciler.state.open import open_state
+    from reconciler.state.recovery import awaited, from_json
+
+    settings = options.settings()
+    document = read_json(file, "recovery")
+    drafts = from_json(document, lineage=read(settings).lineage)
+    backend = open_state(settings.state, settings.root)
+    with hold(backend, this_process(os.environ), timeout=LOCK_TIMEOUT, waiting=_waiting) as held:
+        taken = awaited(drafts, backend.read().devices)
+        if taken:
+            backend.append(held.lease, taken)
+    click.echo(f"Recovered {len(taken)} of {len(drafts)} answers; the others were known already.", err=True)
 
 
 def read(settings: Settings) -> Snapshot:

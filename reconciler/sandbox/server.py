@@ -4,6 +4,7 @@
         httpx.put(f"{sandbox.base_url}/inventory_device_serial_operation/AP-0001/", ...)
         [put] = sandbox.requests("PUT")
         assert sandbox.device("AP-0001")["status"] == "active"
+        sandbox.faults("drop-after-commit:30%", "latency=20ms")
 
 A command run with the variables in `sandbox.environ` talks to it.
 """
@@ -19,8 +20,11 @@ from typing import Final
 import uvicorn
 
 from reconciler.model import Json, Nested
-from reconciler.sandbox.api import BASE_PATH, Received, application
+from reconciler.sandbox.api import application
 from reconciler.sandbox.devices import Devices
+from reconciler.sandbox.faults import Faults
+from reconciler.sandbox.received import BASE_PATH, Received
+from reconciler.sandbox.wire import protocol
 
 DEFAULT_TOKEN: Final = "sandbox-token"  # noqa: S105 - opens nothing but a sandbox on this machine
 
@@ -32,6 +36,7 @@ class Sandbox:
     base_url: str
     token: str
     _devices: Devices
+    _faults: Faults
     _log: list[Received]
 
     @property
@@ -58,12 +63,20 @@ class Sandbox:
         """Make more serials known."""
         self._devices.seed(serials)
 
+    def faults(self, *specs: str) -> None:
+        """Have these faults from now on, and no others; none if none is given. Raises Usage if a spec makes no sense.
+
+        What struck is in `requests()`. Shares and numbers of requests count from here.
+        """
+        self._faults.set(specs)
+
     def forget_requests(self) -> None:
         """Begin `requests` anew."""
         self._log.clear()
 
     def clear(self) -> None:
-        """Forget all devices and requests."""
+        """Forget all devices, faults and requests."""
+        self.faults()
         self._devices.clear()
         self.forget_requests()
 
@@ -80,13 +93,15 @@ def running(
     port: int = 0,
     token: str = DEFAULT_TOKEN,
     database: Path | None = None,
+    faults: Iterable[str] = (),
     show: Callable[[Received], None] = _ignore,
 ) -> Iterator[Sandbox]:
     """A sandbox in a thread of this process while the block runs; port 0 takes a free one.
 
-    `show` is called in that thread for every request. Raises OSError if the port is taken and sqlite3.Error if the
-    database cannot be used.
+    `show` is called in that thread for every request. Raises Usage if a fault makes no sense, OSError if the port is
+    taken and sqlite3.Error if the database cannot be used.
     """
+    faulty = Faults(faults)
     log: list[Received] = []
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each answer waits 40 ms for a delayed ACK
@@ -96,15 +111,23 @@ def running(
         listener.close()
         raise
     devices.seed(seed)
-    app = application(devices, token, log, show)
+    app = application(devices, token, faulty, log, show)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app,
+            http=protocol(faulty),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
     )
     thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
     # The socket listens already: whoever connects now is served as soon as the thread is up.
     thread.start()
     try:
-        yield Sandbox(f"http://127.0.0.1:{listener.getsockname()[1]}{BASE_PATH}", token, devices, log)
+        yield Sandbox(f"http://127.0.0.1:{listener.getsockname()[1]}{BASE_PATH}", token, devices, faulty, log)
     finally:
         server.should_exit = True
         thread.join()

@@ -4,18 +4,12 @@ Whoever can write the whole file can forge a whole chain: `audit head`, stored e
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from reconciler.canonical import sha256
 from reconciler.model import Draft, Entry, Json
 
 GENESIS = "0" * 64
 """What the first entry names as its previous hash."""
-
-
-def stamp(seconds: float) -> str:
-    """UNIX seconds as a Draft's `at`: UTC, RFC 3339, to the millisecond, with a Z."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def link(drafts: Iterable[Draft], seq: int, previous: str) -> Iterator[Entry]:

@@ -44,7 +44,7 @@ def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
     match entry.kind:
         case EntryKind.INTENT:
             state = state or _NEVER_ADOPTED
-            return replace(state, unknown=replace(_intent(entry), uncertain=state.unknown is not None))
+            return replace(state, unknown=replace(_intent(entry), uncertain=state.unknown is not None, run=entry.run))
         case EntryKind.APPLIED if "fields" in entry.data:
             return _unsent(state, _changes(entry))
         case EntryKind.APPLIED | EntryKind.DIVERGENT | EntryKind.ACCEPTED:
@@ -58,16 +58,16 @@ def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
                 | (frozenset(intent.body) if entry.kind is EntryKind.ACCEPTED else frozenset()),
             )
         case EntryKind.REJECTED | EntryKind.NOT_SENT | EntryKind.UNKNOWN:
-            return _unanswered(*_pending(state, entry), entry.kind)
+            return _unanswered(*_pending(state, entry), entry)
         case EntryKind.RELEASED | EntryKind.FORGOTTEN:
             return None
         case EntryKind.RUN | EntryKind.ENDED | EntryKind.UNLOCKED:
             raise ValueError(f"{_place(entry)} is not about a device")
 
 
-def _unanswered(state: DeviceState, intent: Intent, kind: EntryKind) -> DeviceState | None:
-    if intent.uncertain or kind is EntryKind.UNKNOWN:
-        return state
+def _unanswered(state: DeviceState, intent: Intent, entry: Draft | Entry) -> DeviceState | None:
+    if intent.uncertain or entry.kind is EntryKind.UNKNOWN:
+        return replace(state, unknown=replace(intent, given_up=entry.at))
     settled = replace(state, unknown=None)
     return settled if settled != _NEVER_ADOPTED else None
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import selectors
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -80,20 +79,26 @@ class World:
     on_put: Callable[[Stop], None] = lambda _: None
     unrecorded: list[Draft] = field(default_factory=list)
     tempo: Tempo = TEMPO
+    wall: float = 0.0
+    sent_at: list[float] = field(default_factory=list)
 
-    def run(self, *serials: str, released: Sequence[str] = (), attempts: int = 4) -> "World":
+    def run(self, *serials: str, released: Sequence[str] = (), attempts: int = 4, not_before: float = 0.0) -> "World":
         old = {serial: {"vlan": 1} for serial in (*serials, *released)}
         new: dict[str, Mapping[str, Json]] = {serial: {"vlan": 2} for serial in serials}
-        tasks = [Task(change, {"vlan": 2} if change.fields else {}) for change in diff(desired(new), applied(old))]
+        changes = diff(desired(new), applied(old))
+        tasks = [Task(change, {"vlan": 2} if change.fields else {}, not_before=not_before) for change in changes]
         with asyncio.Runner(loop_factory=VirtualTime) as runner:
             runner.run(self._run(tasks, attempts))
         return self
 
     async def _run(self, tasks: Sequence[Task], attempts: int) -> None:
         stop = Stop()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
 
         async def put(serial: Serial, _: Mapping[str, Json]) -> Reply:
             self.log.append(f"put {serial}")
+            self.sent_at.append(self.wall + loop.time() - began)
             self.on_put(stop)
             await asyncio.sleep(0)
             return self.replies[serial].pop(0) if self.replies[serial] else ok(serial)
@@ -108,9 +113,9 @@ class World:
             tasks,
             put=put,
             append=append,
-            pace=pace(self.tempo, clock=asyncio.get_running_loop().time, sleep=stop.sleep),
+            pace=pace(self.tempo, clock=loop.time, sleep=stop.sleep),
             stop=stop,
-            clock=Clock(time.time, lambda: "2026-01-01T00:00:00.000Z", lambda: 0.0),
+            clock=Clock(lambda: self.wall + loop.time() - began, lambda: 0.0),
             run_id="run",
             attempts=attempts,
             concurrency=4,
@@ -339,3 +344,11 @@ def test_half_of_all_requests_failing_still_finishes_within_the_budget() -> None
     assert 200 < puts <= 200 + 10 + 24  # a tenth of all requests, retries among them
     assert world.kinds()[serials[1]] == "Applied"
     assert "NotAttempted" not in world.kinds().values()
+
+
+def test_a_request_that_must_wait_is_not_sent_before_its_time() -> None:
+    world = World(wall=1000.0)
+    world.run("A", not_before=1035.0)
+
+    assert world.kinds() == {"A": "Applied"}
+    assert world.sent_at[0] >= 1035.0

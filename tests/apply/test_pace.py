@@ -1,12 +1,14 @@
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.apply.breaker import Breaker
-from reconciler.apply.pace import CEILING, PATIENCE, Pace, backoff, retry_after
+from reconciler.apply.pace import CEILING, MARGIN, PATIENCE, Pace, backoff, retry_after, settled_at
+from reconciler.model import Intent
 
 NOON = 1_763_899_200.0  # 2025-11-23 12:00:00 UTC
 
@@ -106,3 +108,13 @@ def test_a_back_off_stays_below_its_ceiling(attempt: int, jitter: float) -> None
 )
 def test_retry_after_is_understood_as_a_delay_or_a_date(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, now=NOON) == seconds
+
+
+def test_a_different_body_waits_until_the_earlier_request_can_no_longer_arrive() -> None:
+    crashed = Intent({"vlan": 2}, (), run="r")
+    given_up = replace(crashed, given_up="2025-11-23T12:00:00.000Z")
+
+    assert settled_at(None, {"vlan": 3}, now=NOON, timeout=30) == 0
+    assert settled_at(crashed, {"vlan": 2}, now=NOON, timeout=30) == 0
+    assert settled_at(crashed, {"vlan": 3}, now=NOON, timeout=30) == NOON + 30 + MARGIN
+    assert settled_at(given_up, {"vlan": 3}, now=NOON + 1000, timeout=30) == NOON + 30 + MARGIN

@@ -11,8 +11,8 @@ from conftest import COMMAND, Run, clean_environ
 from jsonschema import Draft202012Validator
 
 from reconciler.model import Draft, EntryKind, Holder, Json, Serial
-from reconciler.state.chain import stamp
 from reconciler.state.sqlite import SqliteBackend
+from reconciler.timestamp import stamp
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "state.schema.json"
 HOSTILE = "Lobby\x1b[31m\u202e\n"

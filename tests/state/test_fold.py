@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_drafts import (
     AP,
+    AT,
     LAPTOP,
     accepted,
     applied,
@@ -24,7 +27,8 @@ from reconciler.state.fold import fold, step
 
 ADOPTED = [intent(name="Lobby", status="active"), applied()]
 LOBBY = DeviceState({"name": "Lobby", "status": "active"})
-RETIRED = Intent({"status": "retired"}, (FieldChange("/status", ABSENT, "retired"),))
+RETIRED = Intent({"status": "retired"}, (FieldChange("/status", ABSENT, "retired"),), run="run-1")
+GIVEN_UP = replace(RETIRED, given_up=AT)
 
 
 def state_after(*drafts: Draft) -> DeviceState | None:
@@ -40,7 +44,7 @@ def test_an_intent_alone_is_unknown_and_changes_no_field() -> None:
 
 
 def test_an_unknown_outcome_stays_unknown_until_an_answer_comes() -> None:
-    assert state_after(*ADOPTED, intent(status="retired"), unknown()) == DeviceState(LOBBY.fields, unknown=RETIRED)
+    assert state_after(*ADOPTED, intent(status="retired"), unknown()) == DeviceState(LOBBY.fields, unknown=GIVEN_UP)
     assert state_after(
         *ADOPTED, intent(status="retired"), unknown(), intent(status="retired"), applied()
     ) == DeviceState({"name": "Lobby", "status": "retired"})
@@ -60,7 +64,7 @@ def test_a_refused_first_put_leaves_no_device(refusal: Draft) -> None:
 def test_a_refusal_says_nothing_about_an_earlier_put_that_was_never_answered(refusal: Draft) -> None:
     left = state_after(*ADOPTED, intent(status="retired"), unknown(), intent(status="retired"), refusal)
 
-    assert left == DeviceState(LOBBY.fields, unknown=Intent(RETIRED.body, RETIRED.fields, uncertain=True))
+    assert left == DeviceState(LOBBY.fields, unknown=replace(GIVEN_UP, uncertain=True))
 
 
 def test_an_answer_about_one_field_says_nothing_of_another() -> None:
@@ -120,7 +124,7 @@ def test_a_divergence_ends_when_its_field_is_given_up_and_not_before() -> None:
 def test_what_is_unknown_ends_when_all_its_fields_are_given_up_and_not_before() -> None:
     waiting = [*ADOPTED, intent(status="retired"), unknown()]
 
-    assert state_after(*waiting, unsent(name=ABSENT)) == DeviceState({"status": "active"}, unknown=RETIRED)
+    assert state_after(*waiting, unsent(name=ABSENT)) == DeviceState({"status": "active"}, unknown=GIVEN_UP)
     assert state_after(*waiting, unsent(status=ABSENT)) == DeviceState({"name": "Lobby"})
 
 
