@@ -140,6 +140,7 @@ def apply(
     max_duration: float | None = None,
     waiting: Callable[[Locked], None] = lambda _: None,
     progress: Callable[[Outcome], None] = lambda _: None,
+    trace: Callable[[str], None] = lambda _: None,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
@@ -172,6 +173,7 @@ def apply(
             tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
             max_duration=max_duration,
             progress=progress,
+            trace=trace,
         )
         lost = carried.unrecorded
         recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None

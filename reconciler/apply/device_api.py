@@ -12,7 +12,7 @@ import httpx
 
 from reconciler import __version__
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
-from reconciler.apply.token import Token
+from reconciler.apply.token import Token, redacted
 from reconciler.canonical import canonical
 from reconciler.errors import ApiError
 from reconciler.model import Json, Serial
@@ -107,7 +107,10 @@ async def _read(reply: httpx.Response) -> Answer | NoAnswer:
         body += chunk
         if len(body) > BODY_CAP:
             return NoAnswer(f"the answer ({reply.status_code}) is longer than {BODY_CAP >> 20} MiB")
-    return Answer(reply.status_code, bytes(body), reply.headers.get("Retry-After"))
+    quoted = body.decode("utf-8", "surrogateescape")  # a server may quote our own header back at us
+    return Answer(
+        reply.status_code, redacted(quoted).encode("utf-8", "surrogateescape"), reply.headers.get("Retry-After")
+    )
 
 
 def _tls() -> ssl.SSLContext:

@@ -88,11 +88,13 @@ def carry_out(
     tempo: Tempo,
     max_duration: float | None,
     progress: Callable[[Outcome], None],
+    trace: Callable[[str], None],
 ) -> Carried:
     """The outcome of every task, in their order, and why the run ended early, if it did.
 
     The first SIGINT or SIGTERM, or `max_duration` seconds, let nothing new start; a second signal gives up what is in
-    flight. `may_send` is asked before every request. Never raises for a device, the server or the state.
+    flight. `may_send` is asked before every request, `trace` is told of each in a line. Never raises for a device, the
+    server or the state.
     """
     execution: Execution | None = None
 
@@ -103,7 +105,11 @@ def carry_out(
             async def put(serial: Serial, body: Mapping[str, Json]) -> Answer | NotSent | NoAnswer:
                 if not may_send():
                     raise LeaseLost("the lease on the state was lost; nothing more was sent; run apply again")
-                return await server.put(serial, body)
+                began = time.monotonic()
+                answer = await server.put(serial, body)
+                said = str(answer.status) if isinstance(answer, Answer) else answer.reason
+                trace(f"PUT {serial}  {said}  {time.monotonic() - began:.3f} s")
+                return answer
 
             execution = Execution(
                 tasks,

@@ -7,7 +7,9 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from reconciler import __version__
+from reconciler.cli.stderr import Stderr
 from reconciler.errors import InventoryError, ReconcilerError, Refused
 
 if TYPE_CHECKING:
@@ -52,6 +55,11 @@ class Globals:
         """A remark on stderr, unless --quiet."""
         if self.verbosity >= 0:
             click.echo(text, err=True, color=self.color)
+
+    def trace(self, text: str) -> None:
+        """A line about one request on stderr, with --verbose."""
+        if self.verbosity > 0:
+            click.echo(text, err=True)
 
 
 pass_globals: Callable[[Any], Any] = click.make_pass_decorator(Globals)
@@ -90,9 +98,19 @@ class _LazyGroup(click.Group):
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
 @click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line for every request.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How to write to stderr.")
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, directory: Path, config: Path | None, color: str, *, quiet: bool, verbose: bool) -> None:
+def cli(
+    ctx: click.Context,
+    directory: Path,
+    config: Path | None,
+    color: str,
+    log_format: str,
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Declare devices as YAML, see what would change, apply only that.
 
     Exit codes: 0 done or no changes · 1 error · 2 changes (with --detailed-exitcode) · 3 some device was not applied ·
@@ -100,6 +118,8 @@ def cli(ctx: click.Context, directory: Path, config: Path | None, color: str, *,
     """
     wanted = {"always": True, "never": False, "auto": False if os.environ.get("NO_COLOR") else None}[color]
     ctx.color = wanted
+    if isinstance(sys.stderr, Stderr):
+        sys.stderr.as_json = log_format == "json"
     ctx.obj = Globals(directory, config, wanted, verbose - quiet)
 
 
@@ -109,25 +129,39 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    with redirect_stderr(Stderr(sys.stderr)) as stderr:
+        try:
+            code = _run()
+        finally:
+            stderr.finish()
+    sys.exit(code)
+
+
+def _run() -> int:  # noqa: PLR0911 - one for each way to end
     try:
         code = cli.main(prog_name="reconciler", standalone_mode=False)
         sys.stdout.flush()
-        sys.exit(code if isinstance(code, int) else 0)
     except click.UsageError as error:
         error.show()
-        sys.exit(64)
+        return 64
     except click.ClickException as error:
         error.show()
-        sys.exit(1)
+        return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        return 130
     except ReconcilerError as error:
         _explain(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at its end
-        sys.exit(1)
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours, told without a traceback
+        click.echo(f"internal error: {type(error).__name__}: {error}; this is a defect, please report it", err=True)
+        if os.environ.get("RECONCILER_TRACEBACK"):
+            traceback.print_exc()
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _explain(error: ReconcilerError) -> None:

@@ -98,6 +98,7 @@ def apply(
             max_duration=max_duration,
             waiting=lambda locked: given.say(f"{locked}; waiting"),
             progress=show,
+            trace=given.trace,
         )
     click.echo(
         outcomes_text(run.outcomes, done=run.done, seconds=run.seconds, stopped=run.error is not None),

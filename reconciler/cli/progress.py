@@ -16,22 +16,13 @@ EVERY = 10.0
 
 @contextmanager
 def progress(given: Globals, total: int) -> Iterator[Callable[[Outcome], None]]:
-    """A function to call with each outcome, in any order. With --verbose it also prints a line for each."""
-    if given.verbosity < 0:
+    """A function to call with each outcome, in any order. Nothing with --quiet, nor where each request has its line."""
+    if given.verbosity != 0:
         yield lambda _: None
-    elif given.verbosity > 0:
-        yield lambda outcome: _line(given, outcome)
     elif sys.stderr.isatty():
         yield from _bar(total)
     else:
         yield _lines(total)
-
-
-def _line(given: Globals, outcome: Outcome) -> None:
-    from reconciler.report.outcomes import outcome_lines
-
-    for line in outcome_lines(outcome):
-        click.echo(line, err=True, color=given.color)
 
 
 def _bar(total: int) -> Iterator[Callable[[Outcome], None]]:

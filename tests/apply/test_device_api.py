@@ -190,3 +190,14 @@ def test_requests_beyond_the_lanes_wait_for_one() -> None:
 
     assert answers == [Answer(200, b"{}")] * 8
     assert (max(at_once), connections) == (2, 2)
+
+
+def test_a_token_that_the_server_quotes_does_not_come_back() -> None:
+    async def quote(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(request, "400 Bad Request"))
+
+    [answer], [request], _ = put(quote)
+
+    assert b"Bearer s3cr3t" in request
+    assert isinstance(answer, Answer)
+    assert b"Bearer (token)" in answer.body

@@ -209,7 +209,7 @@ def test_the_first_interrupt_finishes_what_is_in_flight_and_a_re_run_does_the_re
         encoding="utf-8",
     )
     assert process.stderr is not None
-    while "applied" not in process.stderr.readline():
+    while "  200  " not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=20)
@@ -242,7 +242,7 @@ def test_an_apply_killed_in_flight_is_resent_and_converges(
         encoding="utf-8",
     )
     assert process.stderr is not None
-    while "applied" not in process.stderr.readline():
+    while "  200  " not in process.stderr.readline():
         pass
     os.kill(process.pid, signal.SIGKILL)
     process.stderr.close()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from conftest import COMMAND, Declare, Run, clean_environ
 
+from reconciler.sandbox.kinds import KINDS
 from reconciler.sandbox.server import DEFAULT_TOKEN
 
 OTHER = "open-sesame"
@@ -218,5 +219,45 @@ def test_the_log_of_requests_is_served_as_json(start: Start) -> None:
             "serial": "AP-1",
             "status": 404,
             "body": None,
+            "faults": [],
+            "committed": False,
         }
     ]
+
+
+def test_faults_strike_and_are_shown_with_the_requests(start: Start, declare: Declare, tmp_path: Path) -> None:
+    declare("lobby.yaml", serial_number="AP-1")
+    sandbox = start(
+        "sandbox",
+        *("--port", "0", "--seed-inventory", tmp_path / "inventory"),
+        *("--fault", "latency=uniform(1ms,2ms)", "--fault", "drop-after-commit:x1"),
+    )
+    path = "/api/v1/inventory_device_serial_operation/AP-1/"
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        sandbox.ask("PUT", path, body=b'{"name": "x"}')
+    sandbox.ask("PUT", path, body=b'{"name": "y"}')
+
+    assert sandbox.stop(signal.SIGTERM)[1].splitlines() == [
+        'PUT AP-1 cut (latency, drop-after-commit; committed) {"name": "x"}',
+        'PUT AP-1 200 (latency; committed) {"name": "y"}',
+    ]
+
+
+def test_a_fault_that_makes_no_sense_is_a_usage_error_with_the_way_out(run: Run) -> None:
+    ran = run("sandbox", "--port", "0", "--fault", "drop-after-comit:30%")
+
+    assert (ran.code, ran.stdout) == (64, "")
+    assert ran.stderr == (
+        'error: fault "drop-after-comit:30%": unknown kind "drop-after-comit"; did you mean "drop-after-commit"?\n'
+        "the form is KIND[=VALUE][:CONDITION,...]; reconciler sandbox --help lists all faults\n"
+    )
+
+
+def test_the_help_lists_every_fault_and_condition(run: Run) -> None:
+    ran = run("sandbox", "--help")
+
+    listed = [line.split()[0].split("=")[0].removesuffix("[") for line in ran.stdout.splitlines() if line.strip()]
+    assert ran.code == 0
+    assert set(KINDS) <= set(listed)
+    assert {"30%", "x2", "first", "serial", "seed"} <= set(listed)
