@@ -44,5 +44,6 @@ CODES = {
     "RC503": "wrong schema",
     "RC504": "reference leads nowhere",
     "RC505": "pattern backtracks",
+    "RC506": "secret that would be shown",
 }
 """RC1xx files · RC2xx YAML · RC3xx shape and serials · RC4xx fields · RC5xx the schema. None is ever used again."""

@@ -1,6 +1,7 @@
 """Settings: flag > RECONCILER_* > nearest reconciler.toml or [tool.reconciler]."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -75,6 +76,8 @@ class Settings:
 def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) -> Settings:
     """Settings for a run started in `directory`. Raises ConfigError naming the file and the key."""
     file = file or _nearest(directory)
+    if file and not file.is_file():
+        raise ConfigError(f"{file}: no such file")
     table, name = _table(file) if file else ({}, "")
     root = (file.parent if file else directory).resolve()
     settings: Settings = _build(Settings, table, name, "", {"root": root, "file": file})
@@ -179,6 +182,8 @@ def _check(settings: Settings, name: str) -> None:
     method, _, path = api.route.partition(" ")
     if method not in {"PUT", "PATCH"} or not path.startswith("/") or path.count("{serial_number}") != 1:
         raise ConfigError(f'{name}: api.route is {api.route!r}; expected "PUT /PATH/{{serial_number}}/"')
+    if not re.fullmatch(r"[!-~]+", api.auth_scheme):
+        raise ConfigError(f"{name}: api.auth_scheme is {api.auth_scheme!r}; expected one word, such as Bearer")
     bounds = [
         (f"api.{key}", getattr(api, key), 0.001, 1e6) for key in ("rate_per_second", "timeout", "breaker_cooldown")
     ]

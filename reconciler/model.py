@@ -277,13 +277,15 @@ class Snapshot:
     lineage: str = ""
     revision: int = 0
     devices: Mapping[Serial, DeviceState] = field(default_factory=dict)
+    server: str = ""
+    """The base URL that the last run sent to; "" if none did."""
 
 
 class EntryKind(StrEnum):
     """What a journal entry says; in brackets the keys of its `data`."""
 
     RUN = "run"
-    """An apply began [command, by, host, pid, commit, url, version, digest, allowed]."""
+    """An apply began [command, by, host, pid, commit, url, server, version, digest, allowed]."""
     INTENT = "intent"
     """A PUT is about to be sent [action, fields [{path, before?, after?}], body]."""
     APPLIED = "applied"

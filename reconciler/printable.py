@@ -4,6 +4,7 @@ import json
 import unicodedata
 
 from reconciler.model import ABSENT, Value
+from reconciler.pointer import split
 
 
 def printable(text: str) -> str:
@@ -21,6 +22,11 @@ def value(item: Value, *, limit: int = 120) -> str:
     if len(text) <= limit:
         return text
     return f"{text[: limit - 30]} … {text[-20:]} ({len(text)} characters)"
+
+
+def dotted(pointer: str) -> str:
+    """A JSON Pointer as people write it: `configuration.channel`, with keys quoted where they need it."""
+    return ".".join(key if key and "." not in key and printable(key) == key else value(key) for key in split(pointer))
 
 
 def _visible(character: str) -> bool:

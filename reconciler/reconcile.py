@@ -27,6 +27,7 @@ from reconciler.inventory import resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.commit import commit_of
 from reconciler.inventory.compile import Schema, compiled
+from reconciler.inventory.document import Finding
 from reconciler.inventory.locate import locate, news
 from reconciler.inventory.read import display, field_sources, read
 from reconciler.inventory.schema import packaged_path, read_schema
@@ -44,7 +45,7 @@ from reconciler.model import (
 from reconciler.plan.body import body, removed_keys
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.guard import guard
-from reconciler.plan.marks import Marks, marks
+from reconciler.plan.marks import Marks, marks, misplaced
 from reconciler.plan.places import placed, wanted
 from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
@@ -59,6 +60,10 @@ from reconciler.timestamp import stamp
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
     from reconciler.apply.run import Run
+
+
+HIDDEN = "this `writeOnly` cannot be followed: the secret would be shown"
+UNHIDE = "put it on the field itself, directly under `properties`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
             secrets = marks(schema.document)
             shows_lines = not secrets.secret
             findings += fields.validate(candidates, schema, secrets.sensitive)
+            findings += [Finding("RC506", HIDDEN, UNHIDE, schema_name, place) for place in misplaced(schema.document)]
         else:
             findings.append(schema)
 
@@ -163,7 +169,13 @@ def apply(
         def append(entries: Sequence[Draft]) -> None:
             backend.append(held.lease, entries)
 
-        append([drafts.began(agreed, holder, commit=commit, allowed=allowed, run=run_id, at=started)])
+        append(
+            [
+                drafts.began(
+                    agreed, holder, commit=commit, server=_server(settings), allowed=allowed, run=run_id, at=started
+                )
+            ]
+        )
         carried = carry_out(
             tasks,
             run_id=run_id,
@@ -209,7 +221,12 @@ def _refusals(settings: Settings, changes: Sequence[Change], snapshot: Snapshot)
         floor=limits.floor,
         protected=limits.protected,
         removed=settings.on_removed.field,
+        servers=(snapshot.server, _server(settings)),
     )
+
+
+def _server(settings: Settings) -> str:
+    return settings.api.base_url.rstrip("/")
 
 
 def _tasks(

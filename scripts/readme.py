@@ -39,7 +39,6 @@ def blocks() -> dict[str, str]:
         place = Path(folder)
         for name in ("inventory", "schemas"):
             shutil.copytree(ROOT / name, place / name)
-        (place / "reconciler.toml").write_text("[api]\nrate_per_second = 1000\n")
         sandbox.seed(*re.findall(r'serial_number: "?([\w.-]+)', "".join(map(_text, place.rglob("*.yaml")))))
         session = _Session(place, {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **sandbox.environ})
         first = session.shows("validate", "plan", "apply --auto-approve")

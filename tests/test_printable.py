@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
-from reconciler.printable import printable, value
+from reconciler.printable import dotted, printable, value
 
 
 @given(st.text())
@@ -23,3 +23,8 @@ def test_a_value_is_spelled_as_json_and_a_long_one_cut() -> None:
     assert value(ABSENT) == ""
     assert len(value("x" * 10_000)) < 150
     assert value("x" * 10_000).endswith("(10002 characters)")
+
+
+def test_a_path_is_dotted_and_quotes_what_would_mislead() -> None:
+    assert dotted("/configuration/a.b/c~1d") == 'configuration."a.b".c/d'
+    assert dotted("/configuration/") == 'configuration.""'

@@ -83,6 +83,8 @@ class DeviceApi:
             if _is_tls(error):
                 raise ApiError(f"{httpx.URL(url).host}: TLS: {error}; check api.base_url and the certificate") from None
             return NotSent(f"cannot connect to {httpx.URL(url).netloc.decode()}: {str(error) or 'timed out'}")
+        except httpx.LocalProtocolError as error:
+            raise ApiError(f"the request cannot be made: {error}") from None
         except httpx.TransportError as error:
             return NoAnswer(f"connection broke: {str(error) or type(error).__name__}")
 

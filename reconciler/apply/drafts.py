@@ -23,8 +23,8 @@ from reconciler.model import (
 )
 
 
-def began(plan: Plan, holder: Holder, *, commit: str, allowed: Sequence[str], run: str, at: str) -> Draft:
-    """A run begins: who, where, of which commit, carrying out which plan, with which guards raised."""
+def began(plan: Plan, holder: Holder, *, commit: str, server: str, allowed: Sequence[str], run: str, at: str) -> Draft:
+    """A run begins: who, where, of which commit, to which server, carrying out which plan, with which guards raised."""
     data: dict[str, Json] = {
         "command": "apply",
         "by": holder.by,
@@ -32,6 +32,7 @@ def began(plan: Plan, holder: Holder, *, commit: str, allowed: Sequence[str], ru
         "pid": holder.pid,
         "commit": commit,
         "url": holder.url,
+        "server": server,
         "version": __version__,
         "digest": plan.digest,
         "allowed": list(allowed),

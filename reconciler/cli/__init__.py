@@ -9,16 +9,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from reconciler import __version__
-from reconciler.cli.stderr import Stderr
+from reconciler.cli.streams import Stderr, Stdout
 from reconciler.errors import InventoryError, ReconcilerError, Refused
 
 if TYPE_CHECKING:
@@ -36,9 +36,12 @@ COMMANDS = {
 }
 
 
+TARGET_HELP = "Only these: a serial, a glob such as 'AP-*', or FIELD=VALUE such as status=active; repeatable."
+
+
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The options before the command."""
+    """The options before the command. The process runs in `directory`, whatever it was before."""
 
     directory: Path
     config: Path | None
@@ -49,7 +52,13 @@ class Globals:
         """The settings of this run. Raises ConfigError."""
         from reconciler.config import load
 
-        return load(self.directory, os.environ, self.config)
+        return load(Path.cwd(), os.environ, self.config)
+
+    @property
+    def command(self) -> list[str]:
+        """What to type to get here again."""
+        again = [] if self.directory == Path() else ["-C", str(self.directory)]
+        return ["reconciler", *again, *(["--config", str(self.config)] if self.config else [])]
 
     def say(self, text: str) -> None:
         """A remark on stderr, unless --quiet."""
@@ -91,7 +100,7 @@ class _LazyGroup(click.Group):
 )
 @click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Use this reconciler.toml or pyproject.toml, not the nearest one.",
 )
@@ -120,21 +129,27 @@ def cli(
     ctx.color = wanted
     if isinstance(sys.stderr, Stderr):
         sys.stderr.as_json = log_format == "json"
+    os.chdir(directory)
     ctx.obj = Globals(directory, config, wanted, verbose - quiet)
 
 
 def main() -> NoReturn:
     """The `reconciler` command. Ends the process with a documented exit code, never with a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    with redirect_stderr(Stderr(sys.stderr)) as stderr:
-        try:
-            code = _run()
-        finally:
-            stderr.finish()
+    with redirect_stdout(Stdout(_stream(sys.stdout))) as stdout, redirect_stderr(Stderr(_stream(sys.stderr))) as stderr:
+        code = _run()
+        stderr.finish()
+        stdout.finish()
     sys.exit(code)
+
+
+def _stream(stream: TextIO | None) -> TextIO:
+    """The stream, able to write every character; or nowhere, if it is closed."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for the rest of the process
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def _run() -> int:  # noqa: PLR0911 - one for each way to end
@@ -153,8 +168,8 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
     except ReconcilerError as error:
         _explain(error)
         return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at its end
+    except OSError as error:
+        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
         return 1
     except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours, told without a traceback
         click.echo(f"internal error: {type(error).__name__}: {error}; this is a defect, please report it", err=True)

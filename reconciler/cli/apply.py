@@ -3,12 +3,22 @@
 import os
 import re
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import Globals, pass_globals
+from reconciler.cli import TARGET_HELP, Globals, pass_globals
+from reconciler.errors import ReconcilerError
 from reconciler.model import Plan
+from reconciler.timestamp import stamp
+
+if TYPE_CHECKING:
+    from reconciler.apply.run import Run
+    from reconciler.config import Settings
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -38,14 +48,19 @@ def _allowed(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...])
 @click.option(
     "--auto-approve", is_flag=True, help="Do not ask. Needed where nobody can answer, unless PLANFILE is given."
 )
-@click.option("--target", "targets", multiple=True, metavar="PATTERN", help="Only a SERIAL, a glob, or FIELD=VALUE.")
+@click.option("--target", "targets", multiple=True, metavar="PATTERN", help=TARGET_HELP)
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Save every outcome."
 )
 @click.option("--lock-timeout", type=_Duration(), metavar="S", help="Wait so long for the state. [10s; in CI 120s]")
 @click.option("--max-duration", type=_Duration(), metavar="5h", help="Start nothing new after so long.")
 @click.option(
-    "--allow", "allowed", multiple=True, metavar="RULE", callback=_allowed, help="Raise a guard for this run."
+    "--allow",
+    "allowed",
+    multiple=True,
+    metavar="RULE",
+    callback=_allowed,
+    help="Raise a guard for this run, by the name that its refusal gives; repeatable.",
 )
 @click.option("--resend", is_flag=True, help="Also send again what the server did not take as it was sent.")
 @pass_globals
@@ -66,22 +81,19 @@ def apply(
     With PLANFILE, exactly that plan; it may be given again after a crash. Without, plans first and asks.
     """
     from reconciler import reconcile
-    from reconciler.cli.output import print_plan, read_plan, save_recovery, write_json
+    from reconciler.apply.run import Run
+    from reconciler.cli.output import read_plan, save_recovery
     from reconciler.cli.progress import progress
-    from reconciler.errors import Refused
-    from reconciler.report.outcomes import document, outcomes_text
+    from reconciler.report.outcomes import outcomes_text
 
     if planfile and (targets or resend):
         raise click.UsageError("a plan file says which devices it is about; --target and --resend belong to plan")
     settings = given.settings()
-    if planfile:
-        plan = read_plan(planfile)
-    else:
-        plan = reconcile.plan(settings, targets=targets, resend=resend)
-        print_plan(given, settings, plan, "text", full=False)
-        refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
-        if refusals:
-            raise Refused(refusals)
+    plan = read_plan(planfile) if planfile else _planned(given, settings, targets, allowed, resend=resend)
+    if report:
+        _save(
+            report, Run("", plan, (), (), None, stamp(time.time()), 0.0)
+        )  # or the folder turns out to be wrong too late
     if not plan.changes:
         if planfile:
             click.echo("No changes. The plan is empty.")
@@ -100,34 +112,54 @@ def apply(
             progress=show,
             trace=given.trace,
         )
-    click.echo(
-        outcomes_text(run.outcomes, done=run.done, seconds=run.seconds, stopped=run.error is not None),
-        color=given.color,
-    )
     if report:
-        error = str(run.error) if run.error else ""
-        write_json(
-            report,
-            document(
-                run.outcomes,
-                run=run.id,
-                started=run.started,
-                seconds=run.seconds,
-                plan=plan,
-                done=run.done,
-                exit_code=run.exit_code,
-                error=error,
-            ),
-        )
+        _save(report, run)
     if run.recovery:
         file = save_recovery(settings.root / ".reconciler", run.id, run.recovery)
-        click.echo(
-            f"answers that the state could not take are in {file}; when it can: reconciler state recover {file}",
-            err=True,
-        )
+        given.say(f"answers that the state could not take are in {file}; when it can: reconciler state recover {file}")
+    text = outcomes_text(run.outcomes, done=run.done, seconds=run.seconds, stopped=run.error is not None)
+    click.echo(text, color=given.color)
     if run.error:
         raise run.error
     return run.exit_code
+
+
+def _planned(
+    given: Globals, settings: "Settings", targets: Sequence[str], allowed: Sequence[str], *, resend: bool
+) -> Plan:
+    """A plan of now, shown. Raises Refused for a guard that is not allowed."""
+    from reconciler import reconcile
+    from reconciler.cli.output import print_plan
+    from reconciler.errors import Refused
+
+    plan = reconcile.plan(settings, targets=targets, resend=resend)
+    print_plan(given, settings, replace(plan, refusals=()), "text", full=False)
+    refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
+    if refusals:
+        raise Refused(refusals)
+    for refusal in plan.refusals:
+        given.say(f"allowed by --allow {refusal.rule}: {refusal.message}")
+    return plan
+
+
+def _save(file: Path, run: "Run") -> None:
+    from reconciler.cli.output import write_json
+    from reconciler.report.outcomes import document
+
+    error = str(run.error) if run.error else ""
+    write_json(
+        file,
+        document(
+            run.outcomes,
+            run=run.id,
+            started=run.started,
+            seconds=run.seconds,
+            plan=run.plan,
+            done=run.done,
+            exit_code=run.exit_code,
+            error=error,
+        ),
+    )
 
 
 def _ask(plan: Plan) -> None:
@@ -137,8 +169,7 @@ def _ask(plan: Plan) -> None:
         )
     click.echo()
     count = len(plan.changes)
-    answer = click.prompt(
-        f"Apply {'this change' if count == 1 else f'these {count:,} changes'}? Only yes means yes", err=True
-    )
+    what = "this change" if count == 1 else f"these {count:,} changes"
+    answer = click.prompt(f"Apply {what}? Type yes to apply, anything else to stop", err=True)
     if answer != "yes":
-        raise click.ClickException("not approved; nothing was sent")
+        raise ReconcilerError("not approved; nothing was sent")

@@ -1,15 +1,16 @@
 """`reconciler plan`."""
 
+import shlex
 from pathlib import Path
 
 import click
 
-from reconciler.cli import Globals, pass_globals
+from reconciler.cli import TARGET_HELP, Globals, pass_globals
 
 
 @click.command()
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the plan for apply.")
-@click.option("--target", "targets", multiple=True, metavar="PATTERN", help="Only a SERIAL, a glob, or FIELD=VALUE.")
+@click.option("--target", "targets", multiple=True, metavar="PATTERN", help=TARGET_HELP)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", help="How to print it."
 )
@@ -40,7 +41,9 @@ def plan(
     if out:
         write_json(out, to_json(made))
     print_plan(given, settings, made, form, full=full)
-    if made.changes and form == "text":
-        saved = f" {out}" if out else ""
-        given.say(f"Carry it out with: reconciler apply{saved}")
+    if made.changes and not made.refusals and form == "text":
+        again = (
+            [str(out)] if out else [*(f"--target={target}" for target in targets), *(["--resend"] if resend else [])]
+        )
+        given.say(f"Carry it out with: {shlex.join([*given.command, 'apply', *again])}")
     return 2 if made.changes and detailed_exitcode else 0

@@ -101,7 +101,7 @@ def forget(options: Globals, serial: str, *, auto_approve: bool) -> None:
 @pass_globals
 def unlock(options: Globals, lease: str, *, force: bool) -> None:
     """Take a lease away from a run that is gone. The ID is in the message that says who holds it."""
-    from reconciler.report.journal import printable
+    from reconciler.printable import printable
     from reconciler.state.holder import this_process
     from reconciler.state.open import open_state
     from reconciler.timestamp import stamp

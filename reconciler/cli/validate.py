@@ -30,7 +30,7 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
     from reconciler.forge.github import annotations
     from reconciler.report.problems import document, text, valid
 
-    result = reconcile.validate(context.settings(), [context.directory.absolute() / path for path in paths])
+    result = reconcile.validate(context.settings(), [path.absolute() for path in paths])
     devices = len(result.desired.devices)
     if output == "json":
         click.echo(json.dumps(document(result.problems, devices=devices, files=result.files), indent=2))

@@ -25,7 +25,8 @@ def read_schema(path: Path, name: str) -> Json | Problem:
     """What the schema at `path` holds, called `name` in messages; or why that cannot be said."""
     text = load(path, name)
     if isinstance(text, Problem):
-        return Problem("RC501", f"the schema cannot be used: {text.message}", text.fix, text.source)
+        fix = "correct `schema` in the configuration, or leave it out to use the built-in one"
+        return Problem("RC501", f"the schema cannot be used: {text.message}", fix, text.source)
     try:
         document: Json = json.loads(text)
     except json.JSONDecodeError as error:

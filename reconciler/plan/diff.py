@@ -120,12 +120,13 @@ class _Rules:
         return isinstance(before, list) and isinstance(after, list) and _members(before) == _members(after)
 
     def _again(self, state: DeviceState) -> Mapping[str, Json]:
-        """The top-level fields that must be sent whether they changed or not, with the value last sent."""
+        """The top-level fields that must be sent whether they changed or not, with the value that may be there now."""
         if state.unknown is not None:
             return state.unknown.body
         if self.resend:
             names = {split(item.path)[0] for item in state.divergence} | state.unconfirmed
-            return {name: state.fields.get(name) for name in sorted(names)}
+            shown = patched(state.fields, [(item.path, item.echoed) for item in state.divergence])
+            return {name: shown.get(name) for name in sorted(names)}
         return {}
 
     def _resent(self, name: str, sent: Json, desired: Mapping[str, Json]) -> Iterator[FieldChange]:

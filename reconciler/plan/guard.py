@@ -6,7 +6,7 @@ from typing import Literal
 from reconciler.model import ABSENT, Action, Change, DeviceState, Refusal, Serial
 from reconciler.pointer import split
 
-RULES = ("max_changed_pct", "max_released_pct", "protected", "on_removed.field", "unknown")
+RULES = ("max_changed_pct", "max_released_pct", "protected", "on_removed.field", "unknown", "server")
 
 
 def guard(
@@ -18,11 +18,13 @@ def guard(
     floor: int,
     protected: Sequence[str] = (),
     removed: Literal["release", "null", "error"] = "release",
+    servers: tuple[str, str] = ("", ""),
 ) -> tuple[Refusal, ...]:
     """Every reason not to apply `changes` to a fleet that stands at `devices` (all of them, not only the targeted).
 
     Percentages count against all devices in the state and never refuse `floor` devices or fewer. A first adoption is
-    not a change; neither is sending again what has no answer yet. `protected` are dotted field paths.
+    not a change; neither is sending again what has no answer yet. `protected` are dotted field paths. `servers` are the
+    base URLs that the state was applied to and that this plan is for, "" where that is not known.
     """
     total = len(devices)
     return (
@@ -31,6 +33,7 @@ def guard(
         *_protected(changes, protected),
         *(_removed(changes) if removed == "error" else ()),
         *_unknown(changes, devices),
+        *(_moved(*servers) if devices else ()),
     )
 
 
@@ -75,6 +78,15 @@ def _removed(changes: Sequence[Change]) -> Iterator[Refusal]:
             "on_removed.field",
             f'a field left the inventory on {_named(hit)}, and on_removed.field is "error"',
             "restore the field, set it to null, or let it go with: --allow on_removed.field",
+        )
+
+
+def _moved(before: str, now: str) -> Iterator[Refusal]:
+    if before and now and before != now:
+        yield Refusal(
+            "server",
+            f"this state says what {before} holds, and base_url is {now}",
+            "give each server a state of its own (the setting `state`); or, if the server moved: --allow server",
         )
 
 

@@ -31,6 +31,20 @@ def marks(schema: Mapping[str, Json]) -> Marks:
     )
 
 
+def misplaced(schema: Json, path: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """Pointers into the schema of every `writeOnly` that `marks` does not see: a secret there would be shown."""
+    if isinstance(schema, dict):
+        if schema.get("writeOnly") is True and (len(path) % 2 or set(path[::2]) - {"properties"}):
+            yield join(*path, "writeOnly")
+        items: Iterator[tuple[str | int, Json]] = iter(schema.items())
+    elif isinstance(schema, list):
+        items = enumerate(schema)
+    else:
+        return
+    for key, inner in items:
+        yield from misplaced(inner, (*path, key))
+
+
 def _walk(schema: Mapping[str, Json], path: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, Json]]]:
     properties = schema.get("properties")
     if not isinstance(properties, dict):

@@ -1,6 +1,7 @@
 """`--target`: which devices a run is about."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -31,11 +32,7 @@ def target(desired: DesiredState, snapshot: Snapshot, patterns: Iterable[str]) -
         chosen |= found
     return (
         DesiredState({serial: device for serial, device in desired.devices.items() if serial in chosen}),
-        Snapshot(
-            snapshot.lineage,
-            snapshot.revision,
-            {serial: state for serial, state in snapshot.devices.items() if serial in chosen},
-        ),
+        replace(snapshot, devices={serial: state for serial, state in snapshot.devices.items() if serial in chosen}),
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from reconciler.change_json import device_to_json
 from reconciler.model import ABSENT, DeviceState, Entry, Json, Serial, Snapshot, Value
-from reconciler.pointer import join, split
+from reconciler.pointer import join
+from reconciler.printable import dotted, printable
 
 FORMAT_VERSION = 1
 
@@ -75,8 +76,8 @@ def show_text(serial: Serial, state: DeviceState, hidden: Hidden) -> str:
     """One device: its fields as last applied, and what stands in the way of calling it done."""
     rows = [f"{serial}  {standing(state)}"]
     leaves = list(_leaves(state.fields))
-    width = max((len(_dotted(path)) for path, _ in leaves), default=0)
-    rows += [f"  {_dotted(path):{width}}  {_shown(value, path, hidden, longest=None)}" for path, value in leaves]
+    width = max((len(dotted(path)) for path, _ in leaves), default=0)
+    rows += [f"  {dotted(path):{width}}  {_shown(value, path, hidden, longest=None)}" for path, value in leaves]
     if state.unknown:
         rows.append("unknown: a PUT of these fields was sent and never answered; the next plan sends them again")
         body = state.unknown.body
@@ -84,7 +85,7 @@ def show_text(serial: Serial, state: DeviceState, hidden: Hidden) -> str:
     if state.divergence:
         rows.append("divergent: the server holds something else than was sent")
         rows += [
-            f"  {_dotted(item.path)}  sent {_shown(item.sent, item.path, hidden, longest=None)},"
+            f"  {dotted(item.path)}  sent {_shown(item.sent, item.path, hidden, longest=None)},"
             f" server holds {_shown(item.echoed, item.path, hidden, longest=None)}"
             for item in state.divergence
         ]
@@ -99,13 +100,6 @@ def show_json(serial: Serial, state: DeviceState, snapshot: Snapshot, hidden: Hi
     document: dict[str, Json] = {"serial": serial, "standing": standing(state)}
     document |= _masked_data(device_to_json(state), hidden)
     return json.dumps(_head(snapshot) | document, indent=2)
-
-
-def printable(text: str) -> str:
-    """`text` with every control, bidirectional and invisible character spelled out, so that a terminal obeys none."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def printable_lines(rows: Iterable[str]) -> str:
@@ -127,7 +121,7 @@ def _details(entry: Entry, hidden: Hidden) -> str:
         data.pop("body", None)
     for item in _items(data.pop("divergence", [])):
         sent, echoed = (_shown(item.get(key, ABSENT), item["path"], hidden) for key in ("sent", "echoed"))
-        parts.append(f"{_dotted(item['path'])}: sent {sent}, server holds {echoed}")
+        parts.append(f"{dotted(item['path'])}: sent {sent}, server holds {echoed}")
     parts += [f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in data.items()]
     return "; ".join(parts)
 
@@ -136,8 +130,8 @@ def _change(item: Mapping[str, Any], hidden: Hidden) -> str:
     path = item["path"]
     before, after = (_shown(item.get(key, ABSENT), path, hidden) for key in ("before", "after"))
     if "before" not in item:
-        return f"{_dotted(path)} = {after}"
-    return f"{_dotted(path)}: {before} → {after}"
+        return f"{dotted(path)} = {after}"
+    return f"{dotted(path)}: {before} → {after}"
 
 
 def _shown(value: Value, path: str, hidden: Hidden, longest: int | None = _LONGEST) -> str:
@@ -197,7 +191,3 @@ def _leaves(value: Mapping[str, Json], path: str = "") -> Iterator[tuple[str, Js
             yield from _leaves(inner, path + join(key))
         else:
             yield path + join(key), inner
-
-
-def _dotted(path: str) -> str:
-    return ".".join(split(path))

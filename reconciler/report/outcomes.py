@@ -21,8 +21,7 @@ from reconciler.model import (
     Source,
     Unknown,
 )
-from reconciler.printable import printable, value
-from reconciler.report.text import dotted
+from reconciler.printable import dotted, printable, value
 
 FORMAT_VERSION = 1
 LINES = 50
@@ -160,14 +159,14 @@ def _place(change: Change, path: str) -> Source | None:
 def _next_steps(outcomes: Sequence[Outcome], *, stopped: bool) -> Iterator[str]:
     kinds = {type(outcome) for outcome in outcomes}
     if stopped:
-        yield "The run ended early. Run apply again: what is applied is not sent again, what has no answer is."
+        yield "The run ended early. Once its reason is mended, run apply again: finished devices are not sent again."
         return
     if Rejected in kinds:
         yield "Rejected: nothing was changed on these devices. Correct them, then: reconciler plan"
     if Divergent in kinds:
         yield "Divergent: declare what the server holds, or send again with: reconciler apply --resend"
     if Unknown in kinds:
-        yield "Unknown: run apply again; what has no answer is sent again, what is applied is not."
+        yield "Unknown: run apply again. Devices without an answer are sent again; finished ones are not."
     if NotAttempted in kinds:
         yield "Not attempted: nothing was sent; run apply again."
 

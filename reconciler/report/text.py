@@ -6,7 +6,7 @@ from click import style
 
 from reconciler.model import ABSENT, Action, Change, FieldChange, Plan
 from reconciler.pointer import split
-from reconciler.printable import printable, value
+from reconciler.printable import dotted, printable, value
 
 SYMBOLS = {Action.ADOPT: "+", Action.UPDATE: "~", Action.RESEND: "!", Action.RELEASE: "-"}
 COLORS = {"+": "green", "~": "yellow", "!": "magenta", "-": "red"}
@@ -14,7 +14,7 @@ LINES = 30
 """How many lines each action takes, a whole device more or less, unless all are asked for."""
 DETAILED_ADOPTIONS = 3
 """Up to so many adopted devices are shown with all their fields."""
-NAMED = 4
+NAMED = 12
 """So many members of a group are named."""
 
 
@@ -28,6 +28,9 @@ def summary_line(plan: Plan) -> str:
     """How many devices each action concerns, or that none needs one."""
     unchanged = f"{plan.unchanged:,}"
     if not plan.changes:
+        standing = len({item.serial for item in plan.standing})
+        if standing:
+            return style("No changes.", bold=True) + f" {standing:,} of {unchanged} devices do not stand as declared."
         every = f"All {unchanged} devices are" if plan.unchanged != 1 else "The one device is"
         return style("No changes.", bold=True) + f" {every} as declared."
     counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
@@ -35,11 +38,6 @@ def summary_line(plan: Plan) -> str:
         f"{counts[action]:,} to {action}" for action in Action if action is not Action.RESEND or counts[Action.RESEND]
     ]
     return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged} unchanged."
-
-
-def dotted(pointer: str) -> str:
-    """A JSON Pointer as people write it: `configuration.channel`, with keys quoted where they need it."""
-    return ".".join(key if key and "." not in key and printable(key) == key else value(key) for key in split(pointer))
 
 
 def _changes(changes: Sequence[Change], full: bool, merges: Callable[[str], bool]) -> Iterator[str]:  # noqa: FBT001
@@ -86,7 +84,7 @@ def _who(group: Sequence[Change]) -> str:
     if len(group) == 1:
         return group[0].serial
     names = ", ".join(change.serial for change in group[:NAMED])
-    return f"{len(group):,} devices: {names}" + (", …" if len(group) > NAMED else "")
+    return f"{len(group):,} devices: {names}" + (", … (--full names them)" if len(group) > NAMED else "")
 
 
 def _group(group: Sequence[Change], width: int, brief: bool, merges: Callable[[str], bool]) -> Iterator[str]:  # noqa: FBT001
@@ -95,7 +93,9 @@ def _group(group: Sequence[Change], width: int, brief: bool, merges: Callable[[s
     place = f"{first.source.file}:{first.source.line}" if first.source and len(group) == 1 else ""
     note = {
         Action.RELEASE: "no longer in the inventory: forgotten, nothing is sent",
-        Action.RESEND: "the last PUT had no trustworthy answer: sent again",
+        Action.RESEND: "the last PUT had no trustworthy answer: sent again"
+        if first.unknown
+        else "the server does not show what was sent: sent again",
     }.get(first.action, "")
     if brief:
         note = f"{len(first.fields)} field{'s' if len(first.fields) != 1 else ''}"
@@ -142,7 +142,7 @@ def _standing(plan: Plan) -> Iterator[str]:
     if len(plan.standing) > len(shown):
         yield f"… and {len(plan.standing) - len(shown):,} more divergent or unconfirmed (reconciler state list)"
     if shown:
-        yield f"Send again what stands: reconciler apply --resend --target {shown[0].serial}"
+        yield "Declare what the server holds, or send again what was declared: reconciler apply --resend"
         yield ""
 
 

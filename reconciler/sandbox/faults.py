@@ -3,9 +3,10 @@
     KIND[=VALUE][:CONDITION,...]          drop-after-commit:30%,serial=AP-*,seed=7
 
 The choice depends on the seed, the kind, the serial and the number of the request for that serial, and on nothing
-else: the same run meets the same faults, however its requests are timed and ordered.
+else: the same run meets the same faults, however its requests are timed and ordered. (Only `x2` asks who came first.)
 """
 
+import asyncio
 import hashlib
 import re
 from collections import Counter
@@ -89,9 +90,13 @@ class Round:
 
 
 class Faults:
-    """The faults of one sandbox; they may be set from any thread, and hold for requests that arrive from then on."""
+    """The faults of one sandbox; they may be set from any thread, and hold for requests that arrive from then on.
+
+    `at_work` are the requests that are on their way through them.
+    """
 
     def __init__(self, specs: Iterable[str] = ()) -> None:
+        self.at_work: set[asyncio.Task[None]] = set()
         self.set(specs)
 
     def set(self, specs: Iterable[str]) -> None:

@@ -24,7 +24,7 @@ from reconciler.sandbox.api import application
 from reconciler.sandbox.devices import Devices
 from reconciler.sandbox.faults import Faults
 from reconciler.sandbox.received import BASE_PATH, Received
-from reconciler.sandbox.wire import protocol
+from reconciler.sandbox.wire import Server, protocol
 
 DEFAULT_TOKEN: Final = "sandbox-token"  # noqa: S105 - opens nothing but a sandbox on this machine
 
@@ -112,7 +112,7 @@ def running(
         raise
     devices.seed(seed)
     app = application(devices, token, faulty, log, show)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             app,
             http=protocol(faulty),
@@ -121,7 +121,8 @@ def running(
             lifespan="off",
             ws="none",
             timeout_graceful_shutdown=1,
-        )
+        ),
+        faulty,
     )
     thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
     # The socket listens already: whoever connects now is served as soon as the thread is up.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -58,6 +59,20 @@ def protocol(faults: Faults) -> type[H11Protocol]:
     return Protocol
 
 
+class Server(uvicorn.Server):
+    """Stops at once: what faults hold up is cut off."""
+
+    def __init__(self, config: uvicorn.Config, faults: Faults) -> None:
+        super().__init__(config)
+        self._faults = faults
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn when it is to end."""
+        for task in self._faults.at_work:
+            task.cancel()
+        await super().shutdown(sockets)
+
+
 def struck(app: ASGIApp, faults: Faults, keep: Callable[[Received], None]) -> ASGIApp:
     """`app`, logged, with faults on the PUTs of devices while there are any."""
     plain = logged(app, keep)
@@ -86,10 +101,19 @@ def struck(app: ASGIApp, faults: Faults, keep: Callable[[Received], None]) -> AS
         carry_out: CarryOut = api
         for fault, does in reversed(current.on_requests):
             carry_out = exchange.around(fault, does, carry_out)
-        reply = await carry_out(body)
-        kinds = tuple(exchange.kinds)
-        keep(Received(scope["method"], path, serial, reply.status, as_shown(body), kinds, exchange.committed))
-        await _sent(reply, connection, receive, send)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - uvicorn runs each request as a task
+        faults.at_work.add(task)
+        try:
+            reply = await carry_out(body)
+            kinds = tuple(exchange.kinds)
+            keep(Received(scope["method"], path, serial, reply.status, as_shown(body), kinds, exchange.committed))
+            await _sent(reply, connection, receive, send)
+        except asyncio.CancelledError:  # the server stops
+            connection.cut(reset=False)
+            await _gone(receive)
+        finally:
+            faults.at_work.discard(task)
 
     return wrapped
 
@@ -160,15 +184,12 @@ async def _answered(app: ASGIApp, scope: Scope, body: bytes) -> Reply:
 async def _sent(reply: Reply, connection: _Connection, receive: Receive, send: Send) -> None:
     if reply.status is None:
         connection.cut(reset=reply.reset)
-        await _gone(receive)  # returning any earlier, the server would answer 500 in our place
+        await _gone(receive)  # returning any earlier, we would be told off for not answering
         return
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if reply.drip:
         for byte in reply.body:
-            if connection.transport.is_closing():
-                await _gone(receive)
-                return
             await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
             await asyncio.sleep(reply.drip)
     await send({"type": "http.response.body", "body": b"" if reply.drip else reply.body})

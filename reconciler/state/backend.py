@@ -16,6 +16,8 @@ class Head:
     revision: int = 0
     seq: int = 0
     hash: str = GENESIS
+    server: str = ""
+    """Where the last run sent to."""
 
 
 class Backend(Protocol):

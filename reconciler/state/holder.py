@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.model import Holder
+from reconciler.printable import printable
 
 
 def this_process(environ: Mapping[str, str]) -> Holder:
@@ -14,18 +15,18 @@ def this_process(environ: Mapping[str, str]) -> Holder:
     by, url = _ci(environ) or (f"{_user()}@{socket.gethostname()}", "")
     pid = os.getpid()
     return Holder(
-        by=_printable(by),
-        host=_printable(socket.gethostname()),
+        by=printable(by),
+        host=printable(socket.gethostname()),
         boot=_boot(),
         pid=pid,
         started=(_stat(pid) or ("", ""))[1],
-        url=_printable(url),
+        url=printable(url),
     )
 
 
 def is_dead(holder: Holder) -> bool:
     """Whether `holder` is provably gone. False whenever that cannot be known, as for another host."""
-    if not holder.boot or (holder.host, holder.boot) != (_printable(socket.gethostname()), _boot()):
+    if not holder.boot or (holder.host, holder.boot) != (printable(socket.gethostname()), _boot()):
         return False
     try:
         os.kill(holder.pid, 0)
@@ -82,7 +83,3 @@ def _stat(pid: int) -> tuple[str, str] | None:
         return None
     state, *rest = text.rpartition(")")[2].split() or [""]  # the name before it may hold anything
     return (state, rest[18]) if rest[18:] else None
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

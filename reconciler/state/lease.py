@@ -83,7 +83,7 @@ def locked(lease: Lease, now: float, *, unlocking: bool = False) -> Locked:
     holder = lease.holder
     since, ends, today = (datetime.fromtimestamp(seconds, UTC) for seconds in (lease.since, lease.expires, now))
     day = "" if since.date() == today.date() else f"{since:%Y-%m-%d} "
-    way_out = f"wait, or: reconciler state unlock {lease.id}"
+    way_out = f"wait, or, if that run is gone: reconciler state unlock {lease.id}"
     if unlocking:
         way_out = f"if you are sure that it is dead: reconciler state unlock {lease.id} --force"
     url = f", {holder.url}" if holder.url else ""

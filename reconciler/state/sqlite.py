@@ -66,7 +66,7 @@ class SqliteBackend:
         if found is None:
             return Snapshot()
         head, devices = found
-        return Snapshot(head.lineage, head.revision, devices)
+        return Snapshot(head.lineage, head.revision, devices, head.server)
 
     def head(self) -> Head:
         with reading(self._path) as db:
@@ -169,7 +169,8 @@ class SqliteBackend:
                 db.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?)", (serial, body, mark))
                 devices, total = devices + 1, total + int.from_bytes(mark)
         seq, last = (entries[-1].seq, entries[-1].hash) if entries else (head.seq, head.hash)
-        head = Head(head.lineage, head.revision + 1, seq, last)
+        servers = [entry.data["server"] for entry in entries if entry.kind is EntryKind.RUN and "server" in entry.data]
+        head = Head(head.lineage, head.revision + 1, seq, last, str(servers[-1]) if servers else head.server)
         _put_sums(db, _Sums(head, devices, total % 2**128))
         return head.revision
 

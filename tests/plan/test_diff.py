@@ -132,7 +132,7 @@ def test_a_divergent_device_is_left_alone_until_asked() -> None:
     assert diff(want, snapshot) == ()
     assert [item.serial for item in standing(snapshot, ())] == [AP]
     [change] = diff(want, snapshot, resend=True)
-    assert (change.action, after(change)) == (Action.RESEND, [("/status", "on", "on")])
+    assert (change.action, after(change)) == (Action.RESEND, [("/status", "off", "on")])
     assert standing(snapshot, [change]) == ()
 
 

@@ -140,12 +140,12 @@ def test_x2_strikes_twice_in_all_and_first_2_twice_each() -> None:
     assert [faults.take(each, *one) is not None for one in asked] == [True, True, True, True, False, False]
 
 
-def test_a_serial_is_matched_as_a_whole_and_by_case() -> None:
-    fault = parse("close:serial=AP-*")
+@pytest.mark.parametrize(
+    ("glob", "matched"),
+    [("AP-*", {"AP-1", "AP-12"}), ("AP-1", {"AP-1"}), ("*P-1", {"AP-1", "XAP-1"}), ("AP-1[0-9]", {"AP-12"})],
+)
+def test_a_serial_is_matched_as_a_whole_and_by_case(glob: str, matched: set[str]) -> None:
+    fault = parse(f"close:serial={glob}")
 
-    assert [fault.draw(serial, 1) is not None for serial in ("AP-1", "ap-1", "XAP-1", "AP")] == [
-        True,
-        False,
-        False,
-        False,
-    ]
+    serials = {"AP-1", "AP-12", "ap-1", "XAP-1", "AP"}
+    assert {serial for serial in serials if fault.draw(serial, 1) is not None} == matched

@@ -9,7 +9,7 @@ import pytest
 from conftest import Declare, Run
 
 from reconciler.apply.token import Token
-from reconciler.cli.stderr import Stderr
+from reconciler.cli.streams import Stderr
 from reconciler.sandbox.server import Sandbox
 
 TOKEN = "s3cr3t/t0ken+"  # noqa: S105 - an example
