@@ -40,8 +40,8 @@ def main() -> None:
     if present[0] != wanted[0]:
         print("making .venv from requirements-dev.lock, some 15 s", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as scratch:
-            _run(*_empty_venv(Path(scratch)), "install", "--quiet", "--require-hashes", "--requirement", str(LOCK))
-    _run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+            _run(*_empty_venv(Path(scratch)), "install", "-qq", "--require-hashes", "--requirement", str(LOCK))
+    _run(PYTHON, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     COMPLETE.write_text("\n".join(wanted))
 
 

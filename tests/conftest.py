@@ -85,6 +85,21 @@ def caller(client: httpx.Client, sandbox: Sandbox) -> Caller:
 
 
 @pytest.fixture
+def fresh(sandbox: Sandbox) -> Iterator[Caller]:
+    """Calls the sandbox, which knows AP-1, over a connection that carried one answer, for faults that break it."""
+    sandbox.seed("AP-1")
+    with httpx.Client(trust_env=False) as client:
+        caller = Caller(client, sandbox)
+        assert caller.ask("GET", "/_sandbox/faults").json() == []
+        yield caller
+
+
+def struck(sandbox: Sandbox) -> list[tuple[str, ...]]:
+    """The faults that struck each PUT."""
+    return [put.faults for put in sandbox.requests("PUT")]
+
+
+@pytest.fixture
 def declare(tmp_path: Path) -> Declare:
     """Writes a file of the inventory in `tmp_path` and returns its path.
 

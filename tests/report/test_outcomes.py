@@ -77,7 +77,7 @@ def test_every_kind_of_trouble_names_the_next_step() -> None:
         EVERY[2:], ("apply --resend", "reconciler plan", "run apply again", "run apply again"), strict=True
     ):
         assert command in text(outcome)[-1]
-    assert "Run apply again" in text(EVERY[3], stopped=True)[-1]
+    assert "run apply again" in text(EVERY[3], stopped=True)[-1]
     assert text(EVERY[0])[-1].startswith("Apply:")
 
 

@@ -53,7 +53,7 @@ def test_a_ci_that_says_little_is_still_a_ci() -> None:
 
 
 def test_what_ci_variables_contain_reaches_no_terminal_raw() -> None:
-    assert this_process({"CI_JOB_ID": "9\x1b[2J\u202e\n"}).by == "ci/job-9?[2J??"
+    assert this_process({"CI_JOB_ID": "9\x1b[2J\u202e\n"}).by == "ci/job-9\\u001b[2J\\u202e\\u000a"
 
 
 def test_this_process_is_alive() -> None:
