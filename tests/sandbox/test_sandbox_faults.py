@@ -1,4 +1,4 @@
-"""Every fault over a real socket: what the server committed, what a client sees, what the log says; and who is struck."""
+"""Every fault over a real socket: what the server committed, a client sees and the log says; and who is struck."""
 
 import httpx
 import pytest
