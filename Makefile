@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check check-static test bench lock build clean
+.PHONY: help venv demo check check-static test soak bench lock build clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ check-static: venv ## formatting, lint, types, architecture, workflows
 
 test: venv ## run the tests; ARGS="-k word" picks some
 	$(BIN)/pytest $(ARGS)
+
+soak: venv ## the heavy proofs of docs/reliability.md, longer: an hour or so
+	RECONCILER_SOAK=1 $(BIN)/pytest --timeout=3600 tests/apply/test_crashes.py tests/apply/test_state_machine.py \
+		tests/apply/test_leases_and_signals.py
 
 bench: venv ## measure 10,000 devices and rewrite the table in benchmarks/README.md
 	$(BIN)/python benchmarks/bench.py

@@ -123,4 +123,5 @@ def _around_put(during: Callable[[], None] | None = None, after: Callable[[], No
 
 if __name__ == "__main__":
     pace.BASE = 0.01  # seconds of back-off: many tries in little time
+    pace.MARGIN = 0.1
     main()
