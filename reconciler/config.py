@@ -33,7 +33,7 @@ class ApiSettings:
     retry_budget_floor: int = 10
     breaker_failures: int = 10
     breaker_cooldown: float = 30.0
-    breaker_probes: int = 5
+    breaker_probes: int = 3
 
     def merges(self, name: str) -> bool:
         """Whether an object in this top-level field is sent key by key."""

@@ -98,13 +98,14 @@ class Execution:
     async def run(self) -> None:
         """Carry out every task. Never raises for a device, the server or the state: `stop` says why it ended early.
 
-        The first request goes alone: a wrong URL or a wrong token costs one request, not sixteen.
+        The first request goes alone: a wrong URL or a wrong token costs one request, not sixteen. There are two workers
+        for each request that may be under way, so that the next intents are durable before their turn comes.
         """
         queue = iter(self._tasks)
         try:
             await self._worker(queue, until_first_answer=True)
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._concurrency):
+                for _ in range(2 * self._concurrency):
                     group.create_task(self._worker(queue))
         finally:
             self._account_for_the_rest()

@@ -101,3 +101,23 @@ def test_no_byte_sent_and_no_answer_are_different_things() -> None:
 @given(st.integers(100, 599), st.binary(max_size=40) | st.just(b'{"a":' * 200))
 def test_any_answer_has_a_verdict(status: int, body: bytes) -> None:
     assert judge(TASK, Answer(status, body), 1) is not None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"success": False, "message": "no"},
+        {"status": "error", "message": "no"},
+        {"serial_number": AP, "success": False},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_success_that_takes_itself_back_is_a_failure(status: int, document: Any) -> None:  # noqa: ANN401 - any JSON
+    assert isinstance(says(status, document), Rejected)
+
+
+def test_a_status_that_is_called_error_and_was_asked_for_is_none() -> None:
+    task = Task(CHANGE, {"status": "error"})
+    answer = Answer(200, json.dumps({"serial_number": AP, "status": "error"}).encode())
+
+    assert isinstance(judge(task, answer, 1), Applied)
