@@ -80,6 +80,9 @@ class World:
     unrecorded: list[Draft] = field(default_factory=list)
     tempo: Tempo = TEMPO
     wall: float = 0.0
+    latency: float = 0.0
+    jitter: float = 0.0
+    under_way: list[int] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
 
     def run(self, *serials: str, released: Sequence[str] = (), attempts: int = 4, not_before: float = 0.0) -> "World":
@@ -95,12 +98,16 @@ class World:
         stop = Stop()
         loop = asyncio.get_running_loop()
         began = loop.time()
+        open_now: list[str] = []
 
         async def put(serial: Serial, _: Mapping[str, Json]) -> Reply:
             self.log.append(f"put {serial}")
             self.sent_at.append(self.wall + loop.time() - began)
             self.on_put(stop)
-            await asyncio.sleep(0)
+            open_now.append(serial)
+            self.under_way.append(len(open_now))
+            await asyncio.sleep(self.latency)
+            open_now.remove(serial)
             return self.replies[serial].pop(0) if self.replies[serial] else ok(serial)
 
         def append(drafts: Sequence[Draft]) -> None:
@@ -115,10 +122,10 @@ class World:
             append=append,
             pace=pace(self.tempo, clock=loop.time, sleep=stop.sleep),
             stop=stop,
-            clock=Clock(lambda: self.wall + loop.time() - began, lambda: 0.0),
+            clock=Clock(lambda: self.wall + loop.time() - began, lambda: self.jitter),
             run_id="run",
             attempts=attempts,
-            concurrency=4,
+            concurrency=self.tempo.concurrency,
             progress=lambda _: None,
         )
         await execution.run()
@@ -303,7 +310,7 @@ def test_five_unknown_serials_at_the_start_end_the_run() -> None:
 
     assert world.error is None
     puts = [line for line in world.log if line.startswith("put")]
-    assert 5 <= len(puts) <= 8, "what is in flight then may finish"
+    assert 5 <= len(puts) <= 13, "what is in flight then may finish"
     assert "check api.base_url" in next(
         outcome.reason for outcome in world.outcomes.values() if isinstance(outcome, NotAttempted)
     )
@@ -352,3 +359,36 @@ def test_a_request_that_must_wait_is_not_sent_before_its_time() -> None:
 
     assert world.kinds() == {"A": "Applied"}
     assert world.sent_at[0] >= 1035.0
+
+
+def test_no_more_requests_are_under_way_than_the_server_bears() -> None:
+    serials = [f"D{number:02}" for number in range(60)]
+    world = World(tempo=replace(TEMPO, concurrency_min=3, concurrency=6), latency=1.0)
+    world.run(*serials)
+
+    assert world.kinds() == dict.fromkeys(serials, "Applied")
+    assert max(world.under_way) == 6
+    assert world.under_way[1:4] == [1, 2, 3]
+
+
+def test_a_retry_waits_for_its_back_off_and_for_its_turn() -> None:
+    slow = World(tempo=replace(TEMPO, rate_per_second=0.1, burst=1))
+    slow.replies["A"] = [status(503)]
+    slow.run("A")
+    late = World(jitter=0.9)
+    late.replies["A"] = [status(503), status(503)]
+    late.run("A")
+
+    assert slow.sent_at[1] - slow.sent_at[0] >= 9.9
+    assert late.sent_at[1] - late.sent_at[0] >= 0.4
+    assert late.sent_at[2] - late.sent_at[1] >= 0.8
+
+
+def test_retry_after_holds_every_worker() -> None:
+    serials = [f"D{number}" for number in range(9)]
+    world = World()
+    world.replies["D0"] = [status(429, "60")]
+    world.run(*serials)
+
+    assert world.kinds() == dict.fromkeys(serials, "Applied")
+    assert world.sent_at[1] - world.sent_at[0] >= 60

@@ -59,3 +59,9 @@ def test_a_secret_is_neither_compared_nor_shown() -> None:
 
     assert divergence({"wifi": {"psk": "a", "ssid": "s"}}, {"wifi": {"psk": "***", "ssid": "s"}}, secret=secret) == ()
     assert [item.path for item in divergence({"wifi": {"psk": "a", "ssid": "s"}}, {}, secret=secret)] == ["/wifi/ssid"]
+
+
+def test_a_field_that_only_begins_like_a_secret_is_compared() -> None:
+    found = divergence({"pskx": 1, "psk": {"a": 1}}, {"pskx": 2, "psk": {"a": 2}}, secret=frozenset({"/psk"}))
+
+    assert [item.path for item in found] == ["/pskx"]

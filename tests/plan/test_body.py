@@ -71,3 +71,7 @@ def _merged(held: dict[str, Json], edit: dict[str, Json]) -> dict[str, Json]:
         inner = result.get(key)
         result[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result
+
+
+def test_a_merged_object_that_only_loses_keys_has_nothing_to_send() -> None:
+    assert sent({"configuration": {"a": 1, "b": 2}}, {"configuration": {"a": 1}}, merge=True) == ({}, ())

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.canonical import canonical
-from reconciler.model import ABSENT, Action, DeviceState, Divergence, Json, Snapshot
+from reconciler.model import ABSENT, Action, DeviceState, Divergence, Intent, Json, Snapshot
 from reconciler.plan.diff import Removed, diff, standing
 from reconciler.plan.marks import Marks
 from reconciler.pointer import patched
@@ -159,3 +159,30 @@ def test_changes_come_in_the_order_of_serials() -> None:
     changes = diff(desired({LAPTOP: {"a": 1}, AP: {"a": 1}, "B": {"a": 1}}), applied({"A": {"a": 1}}))
 
     assert [change.serial for change in changes] == ["A", LAPTOP, AP, "B"]
+
+
+def test_only_what_is_not_sent_now_stands_under_the_plan() -> None:
+    divergence = (Divergence("/status", "on", "off"),)
+    snapshot = Snapshot(
+        "lineage",
+        7,
+        {
+            AP: DeviceState({"status": "on"}, divergence=divergence),
+            LAPTOP: DeviceState({"status": "on"}, unknown=Intent({"status": "on"}, ()), divergence=divergence),
+        },
+    )
+
+    assert [item.serial for item in standing(snapshot, ())] == [AP], (
+        "what is unknown is sent again, and so does not stand"
+    )
+    released = diff(desired({}), snapshot)
+    assert standing(snapshot, released) == (), "what is forgotten is nobody's concern"
+
+
+def test_an_unknown_field_that_left_the_inventory_is_nulled_where_that_is_the_rule() -> None:
+    snapshot = unanswered({"name": "a"}, {"location": "x"})
+
+    [nulled] = diff(desired({AP: {"name": "a"}}), snapshot, removed="null")
+    [released] = diff(desired({AP: {"name": "a"}}), snapshot)
+    assert after(nulled) == [("/location", "x", None)]
+    assert after(released) == [("/location", "x", ABSENT)]

@@ -87,3 +87,9 @@ def test_a_change_of_a_secret_alone_is_not_taken_for_done() -> None:
 
     assert where(changes, {AP: DeviceState({"psk": "one"})}) == "todo"
     assert where(changes, {AP: DeviceState({"psk": "two"})}) == "done"
+
+
+def test_a_release_is_stale_once_a_request_is_under_way() -> None:
+    changes = list(diff(desired({}), applied({AP: {"vlan": 1}})))
+
+    assert where(changes, {AP: DeviceState({"vlan": 1}, unknown=Intent({"vlan": 2}, ()))}) == "stale"
