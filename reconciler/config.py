@@ -35,6 +35,11 @@ class ApiSettings:
     breaker_cooldown: float = 30.0
     breaker_probes: int = 3
 
+    @property
+    def server(self) -> str:
+        """The base URL in one spelling."""
+        return self.base_url.rstrip("/")
+
     def merges(self, name: str) -> bool:
         """Whether an object in this top-level field is sent key by key."""
         return (self.nested if isinstance(self.nested, str) else self.nested.get(name)) == "merge"
@@ -120,11 +125,15 @@ def _table(file: Path) -> tuple[dict[str, Any], str]:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
-    if file.name == "pyproject.toml":
-        return document.get("tool", {}).get("reconciler", {}), f"{file} [tool.reconciler]"
-    return document, str(file)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from None
+    if file.name != "pyproject.toml":
+        return document, str(file)
+    table = document.get("tool", {})
+    table = table.get("reconciler", {}) if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        raise ConfigError(f"{file}: tool.reconciler is {table!r}; expected a table")
+    return table, f"{file} [tool.reconciler]"
 
 
 def _build(kind: Any, table: Mapping[str, Any], name: str, prefix: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401
@@ -176,11 +185,19 @@ def _nested(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
 
 def _check(settings: Settings, name: str) -> None:
     """Raise ConfigError for values that are of the right type and still cannot be meant."""
+    for text in (str(settings.inventory), str(settings.schema), settings.state):
+        if "\0" in text:
+            raise ConfigError(f"{name}: {text!r} is no path")
     api, guard = settings.api, settings.guard
     if api.base_url:
         _check_url(api.base_url, name)
     method, _, path = api.route.partition(" ")
-    if method not in {"PUT", "PATCH"} or not path.startswith("/") or path.count("{serial_number}") != 1:
+    if (
+        not re.fullmatch(r"[!-~]{1,1000}", path)
+        or method not in {"PUT", "PATCH"}
+        or not path.startswith("/")
+        or path.count("{serial_number}") != 1
+    ):
         raise ConfigError(f'{name}: api.route is {api.route!r}; expected "PUT /PATH/{{serial_number}}/"')
     if not re.fullmatch(r"[!-~]+", api.auth_scheme):
         raise ConfigError(f"{name}: api.auth_scheme is {api.auth_scheme!r}; expected one word, such as Bearer")
@@ -198,6 +215,8 @@ def _check(settings: Settings, name: str) -> None:
 
 
 def _check_url(base_url: str, name: str) -> None:
+    if not re.fullmatch(r"[!-~]{1,2000}", base_url):
+        raise ConfigError(f"{name}: base_url is {base_url!r}; expected https://HOST/PATH, without white space")
     try:
         url = urlsplit(base_url)
         host, _ = url.hostname, url.port

@@ -51,6 +51,7 @@ from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
 from reconciler.plan.settle import settle
 from reconciler.plan.target import target
+from reconciler.pointer import patched
 from reconciler.state.holder import this_process
 from reconciler.state.lease import hold
 from reconciler.state.open import check_lineage, open_state
@@ -84,7 +85,7 @@ def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
     candidates, findings = resolve.resolve(reading.documents)
     problems = list(reading.problems)
 
-    shows_lines = True
+    shows_lines = False
     schema_path = settings.schema or packaged_path("device")
     schema_name = display(settings.root, schema_path)
     document = read_schema(schema_path, schema_name)
@@ -167,12 +168,15 @@ def apply(
         commit = commit_of(settings.root, environ)
 
         def append(entries: Sequence[Draft]) -> None:
-            backend.append(held.lease, entries)
+            try:
+                backend.append(held.lease, entries)
+            except ValueError as error:
+                raise StateError(f"what a server answered cannot be recorded: {error}") from error
 
         append(
             [
                 drafts.began(
-                    agreed, holder, commit=commit, server=_server(settings), allowed=allowed, run=run_id, at=started
+                    agreed, holder, commit=commit, server=settings.api.server, allowed=allowed, run=run_id, at=started
                 )
             ]
         )
@@ -206,11 +210,6 @@ def _check_lineage(settings: Settings, agreed: Plan, snapshot: Snapshot) -> None
         )
 
 
-def _named(serials: Sequence[Serial]) -> str:
-    shown = ", ".join(serials[:10])
-    return f"{len(serials):,} devices ({shown}, …)" if len(serials) > 10 else shown  # noqa: PLR2004 - one line
-
-
 def _refusals(settings: Settings, changes: Sequence[Change], snapshot: Snapshot) -> tuple[Refusal, ...]:
     limits = settings.guard
     return guard(
@@ -221,12 +220,8 @@ def _refusals(settings: Settings, changes: Sequence[Change], snapshot: Snapshot)
         floor=limits.floor,
         protected=limits.protected,
         removed=settings.on_removed.field,
-        servers=(snapshot.server, _server(settings)),
+        servers=(snapshot.server, settings.api.server),
     )
-
-
-def _server(settings: Settings) -> str:
-    return settings.api.base_url.rstrip("/")
 
 
 def _tasks(
@@ -240,7 +235,8 @@ def _tasks(
     settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(
-            f"{_named(settled.stale)} moved since this plan was made; nothing was sent; plan again", settled.stale
+            f"{', '.join(settled.stale[:50])} moved since this plan was made; nothing was sent; plan again",
+            settled.stale,
         )
     refusals = [item for item in _refusals(settings, settled.todo, snapshot) if item.rule not in allowed]
     if refusals:
@@ -252,9 +248,11 @@ def _tasks(
 def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:
     state = snapshot.devices.get(change.serial)
     sent = body(change, state.fields if state else {}, merged=settings.api.merges)
+    held = patched(state.fields if state else {}, [(field.path, field.after) for field in change.fields])
     return Task(
         change,
         sent,
+        expected={name: held[name] for name in sent if name in held},
         removed=removed_keys(change, merged=settings.api.merges),
         set_like=rules.set_like,
         secret=rules.secret,

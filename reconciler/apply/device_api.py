@@ -81,12 +81,14 @@ class DeviceApi:
             return NoAnswer(f"no complete answer within {self._timeout:g} s")
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if _is_tls(error):
-                raise ApiError(f"{httpx.URL(url).host}: TLS: {error}; check api.base_url and the certificate") from None
-            return NotSent(f"cannot connect to {httpx.URL(url).netloc.decode()}: {str(error) or 'timed out'}")
+                raise ApiError(
+                    f"{httpx.URL(url).host}: TLS: {redacted(str(error))}; check api.base_url and the certificate"
+                ) from None
+            return NotSent(f"cannot connect to {httpx.URL(url).netloc.decode()}: {redacted(str(error)) or 'timed out'}")
         except httpx.LocalProtocolError as error:
-            raise ApiError(f"the request cannot be made: {error}") from None
+            raise ApiError(f"the request cannot be made: {redacted(str(error))}") from None
         except httpx.TransportError as error:
-            return NoAnswer(f"connection broke: {str(error) or type(error).__name__}")
+            return NoAnswer(f"connection broke: {redacted(str(error)) or type(error).__name__}")
 
 
 def _client(tls: ssl.SSLContext | Literal[False], headers: Mapping[str, str], timeout: float) -> httpx.AsyncClient:

@@ -1,15 +1,16 @@
 """What an answer means for a device. Pure."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.verify import divergence
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.model import Accepted, Applied, Change, Divergent, Json, Outcome, Rejected, Unknown
-from reconciler.pointer import join
+from reconciler.pointer import get, join
 
 SUCCESS, ACCEPTED, NO_CONTENT, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 202, 204, 401, 403, 404
 REFUSED_FOR_NOW = 429
@@ -26,12 +27,14 @@ MAX_DEPTH = 64
 class Task:
     """One change and the body that brings it about.
 
-    `removed` are the keys that the echo must not hold any more. `not_before` (UNIX seconds): an earlier request with
-    another body may still arrive until then.
+    `expected` is what the echo must hold: the sent fields, whole even where only some keys are sent. `removed` are the
+    keys that it must not hold any more. `not_before` (UNIX seconds): an earlier request with another body may still
+    arrive until then.
     """
 
     change: Change
     body: Mapping[str, Json]
+    expected: Mapping[str, Json] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
     set_like: frozenset[str] = frozenset()
     secret: frozenset[str] = frozenset()
@@ -67,32 +70,32 @@ def judge(  # noqa: PLR0911 - one return for each kind of answer
         case NoAnswer(reason):
             return Again(reason)
         case Answer(status, _, retry_after) if status in MAYBE_DONE:
-            return Again(_words(answer), status, retry_after=retry_after)
+            return Again(_words(task, answer), status, retry_after=retry_after)
         case Answer(status, _, retry_after) if status == REFUSED_FOR_NOW:
-            return Again(_words(answer), status, unknown=False, retry_after=retry_after)
+            return Again(_words(task, answer), status, unknown=False, retry_after=retry_after)
         case Answer(status) if 200 <= status < 300:  # noqa: PLR2004 - the class of successes
             return _succeeded(task, answer, attempt)
         case Answer(status) if 400 <= status < 500:  # noqa: PLR2004 - the class of client errors
-            rejected = Rejected(task.change, status, attempt, tuple(_reasons(answer)))
+            rejected = Rejected(task.change, status, attempt, tuple(_reasons(task, answer)))
             if status in {UNAUTHORIZED, FORBIDDEN}:
-                return Halt(AuthenticationError(f"the server refused the token: {_words(answer)}"), rejected)
+                return Halt(AuthenticationError(f"the server refused the token: {_words(task, answer)}"), rejected)
             return rejected
         case Answer(status) if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
             error = ApiError(
                 f"the server answers with a redirect ({status}), which is never followed; check api.base_url"
             )
             return Halt(error, Rejected(task.change, status, attempt, (("", "redirect"),)))
-    return Unknown(task.change, attempt, f"unexpected answer: {_words(answer)}")
+    return Unknown(task.change, attempt, f"unexpected answer: {_words(task, answer)}")
 
 
 def _succeeded(task: Task, answer: Answer, attempt: int) -> Outcome:
     if _says_failure(task, answer):
-        return Rejected(task.change, answer.status, attempt, tuple(_reasons(answer)))
+        return Rejected(task.change, answer.status, attempt, tuple(_reasons(task, answer)))
     if answer.status == SUCCESS:
         return _verified(task, answer, attempt)
     if answer.status in {ACCEPTED, NO_CONTENT}:
         return Accepted(task.change, answer.status, attempt)
-    return Unknown(task.change, attempt, f"unexpected answer: {_words(answer)}")
+    return Unknown(task.change, attempt, f"unexpected answer: {_words(task, answer)}")
 
 
 def _verified(task: Task, answer: Answer, attempt: int) -> Outcome:
@@ -101,7 +104,9 @@ def _verified(task: Task, answer: Answer, attempt: int) -> Outcome:
         return Unknown(task.change, attempt, "the answer (200) is not a JSON object")
     if echo.get("serial_number") != task.change.serial:
         return Unknown(task.change, attempt, "the answer (200) is not about this serial number")
-    found = divergence(task.body, echo, removed=task.removed, set_like=task.set_like, secret=task.secret)
+    found = divergence(
+        task.expected or task.body, echo, removed=task.removed, set_like=task.set_like, secret=task.secret
+    )
     if found:
         return Divergent(task.change, answer.status, attempt, found)
     return Applied(task.change, answer.status, attempt)
@@ -115,11 +120,11 @@ def _says_failure(task: Task, answer: Answer) -> bool:
     return echo.get("success") is False or (echo.get("status") == "error" and task.body.get("status") != "error")
 
 
-def _words(answer: Answer) -> str:
-    return f"{answer.status} " + "; ".join(f"{path}: {text}" if path else text for path, text in _reasons(answer))
+def _words(task: Task, answer: Answer) -> str:
+    return f"{answer.status} " + "; ".join(f"{path}: {text}" if path else text for path, text in _reasons(task, answer))
 
 
-def _reasons(answer: Answer) -> Iterator[tuple[str, str]]:
+def _reasons(task: Task, answer: Answer) -> Iterator[tuple[str, str]]:
     """What the server says, as (JSON Pointer or "", words), in whichever of the usual shapes it says it."""
     document = _json(answer.body)
     if isinstance(document, dict) and isinstance(document.get("errors"), dict | list):
@@ -130,7 +135,11 @@ def _reasons(answer: Answer) -> Iterator[tuple[str, str]]:
             r"<(script|style)\b.*?</\1>|<[^>]*>", " ", answer.body[:4096].decode("utf-8", "replace"), flags=re.DOTALL
         )
         found = [("", " ".join(text.split())[:200] or "no reason given")]
-    yield from found[:20]
+    secrets = [value for pointer in task.secret if isinstance(value := get(task.body, pointer), str) and value]
+    for path, text in found[:20]:
+        for secret in secrets:
+            text = text.replace(secret, "(sensitive)")  # noqa: PLW2901 - servers quote what they refuse
+        yield path, text
 
 
 def _messages(document: Json, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -151,10 +160,21 @@ def _messages(document: Json, path: tuple[str, ...]) -> Iterator[tuple[str, str]
 
 def _json(body: bytes) -> Json:
     try:
-        document: Json = json.loads(body)
+        document: Json = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     return document if _depth_ok(document) else None
+
+
+def _refuse(_: str) -> None:
+    raise ValueError("not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a JSON number")
+    return number
 
 
 def _depth_ok(document: Json) -> bool:

@@ -37,7 +37,7 @@ def retry_after(header: str | None, *, now: float) -> float | None:
         return min(float(header), PATIENCE)
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

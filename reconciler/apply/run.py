@@ -15,7 +15,7 @@ from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import Pace
 from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
-from reconciler.model import Accepted, Applied, Draft, Json, Outcome, Plan, Serial
+from reconciler.model import Applied, Draft, Json, Outcome, Plan, Serial
 
 INTERRUPTED = "interrupted"
 
@@ -67,7 +67,7 @@ class Run:
         """The error's, else 3 if some device is not known to be as declared, else 0."""
         if self.error:
             return self.error.exit_code
-        return 0 if all(isinstance(outcome, Applied | Accepted) for outcome in self.outcomes) else 3
+        return 0 if all(isinstance(outcome, Applied) for outcome in self.outcomes) else 3
 
 
 class Api(AbstractAsyncContextManager["Api"], Protocol):

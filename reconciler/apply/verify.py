@@ -24,9 +24,17 @@ def divergence(
         item for name, value in sent.items() for item in _compared((name,), value, echo.get(name, ABSENT), set_like)
     ]
     return (
-        *(item for item in found if not any((item.path + "/").startswith(pointer + "/") for pointer in secret)),
-        *(Divergence(path, ABSENT, held) for path in removed if (held := get(echo, path)) is not ABSENT),
+        *(item for item in found if not _secret(item.path, secret)),
+        *(
+            Divergence(path, ABSENT, held)
+            for path in removed
+            if not _secret(path, secret) and (held := get(echo, path)) is not ABSENT
+        ),
     )
+
+
+def _secret(path: str, secret: frozenset[str]) -> bool:
+    return any((path + "/").startswith(pointer + "/") for pointer in secret)
 
 
 def _compared(path: tuple[str, ...], sent: Json, echoed: Value, set_like: frozenset[str]) -> Iterator[Divergence]:

@@ -180,13 +180,15 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
 
 
 def _explain(error: ReconcilerError) -> None:
+    from reconciler.printable import printable
+
     if isinstance(error, InventoryError):
         from reconciler.report.problems import text
 
         click.echo(text(error.problems), err=True)
     elif isinstance(error, Refused):
         for refusal in error.refusals:
-            click.echo(f"refused by {refusal.rule}: {refusal.message}\n  {refusal.override}", err=True)
+            click.echo(f"refused by {refusal.rule}: {printable(refusal.message)}\n  {refusal.override}", err=True)
         click.echo("nothing was sent", err=True)
     else:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)

@@ -163,7 +163,7 @@ def _save(file: Path, run: "Run") -> None:
 
 
 def _ask(plan: Plan) -> None:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(
             "nobody can be asked here; give a plan file (reconciler plan --out FILE) or --auto-approve"
         )

@@ -8,7 +8,7 @@ from reconciler.cli import Globals, pass_globals
 from reconciler.cli.state import hidden, text_or_json
 from reconciler.config import Settings
 from reconciler.errors import StateMissing
-from reconciler.model import Serial
+from reconciler.model import Entry, EntryKind
 from reconciler.state.backend import Backend, Head
 
 
@@ -47,9 +47,13 @@ def log(options: Globals, serial: str | None, run: str | None, since: str | None
     journal, _ = _journal(settings, required=False)
     secret = hidden(settings)
     line = entry_json if form == "json" else entry_text
-    for entry in journal.entries(serial=Serial(serial) if serial else None):
-        if (run is None or entry.run == run) and (since is None or entry.at >= since):
-            click.echo(line(entry, secret))
+    runs: dict[str, Entry] = {}
+    for entry in journal.entries():
+        if entry.kind is EntryKind.RUN:
+            runs[entry.run] = entry
+        asked = (serial in {None, entry.serial}) and (run in {None, entry.run}) and (since is None or entry.at >= since)
+        if asked:
+            click.echo(line(entry, secret, runs.get(entry.run)))
 
 
 @audit.command()

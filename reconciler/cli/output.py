@@ -1,7 +1,6 @@
 """Plans and documents: from files, to files, to the terminal."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile, gettempdir
@@ -42,7 +41,8 @@ def read_plan(file: Path) -> Plan:
     try:
         if file.stat().st_size > MAX_PLAN_BYTES:
             raise PlanFileError(f"{file}: too large for a plan")
-        document = json.loads(file.read_bytes() if file.is_file() else b"")
+        document = json.loads(file.read_bytes() if file.is_file() else b"", parse_constant=_refuse)
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except OSError as error:
         raise PlanFileError(f"{file}: {error.strerror}; make one with: reconciler plan --out FILE") from None
     except (ValueError, RecursionError):
@@ -53,12 +53,19 @@ def read_plan(file: Path) -> Plan:
         raise PlanFileError(f"{file}: {error}") from None
 
 
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
 def write_json(file: Path, document: Mapping[str, Json]) -> None:
     """Put the document into `file`, whole or not at all; only its owner may read it."""
+    file = file.resolve()
+    if file.exists() and not file.is_file():
+        raise ReconcilerError(f"{file}: not a file that could be replaced; name another")
     try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=file.absolute().parent, delete=False) as temporary:
+        with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
             temporary.write(dumped(document) + "\n")
-        os.replace(temporary.name, file)  # noqa: PTH105 - the same call, without a Path for the temporary name
+        Path(temporary.name).replace(file)
     except OSError as error:
         raise ReconcilerError(f"{file}: cannot be written: {error.strerror}") from None
 

@@ -6,13 +6,15 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import TextIO
+from typing import ClassVar, TextIO
 
 from reconciler.timestamp import stamp
 
 
 class _Front(io.TextIOBase):
     """A stream in front of another. If its reader goes away (`| head`), the rest is dropped and the run goes on."""
+
+    _harmless: ClassVar[type[OSError]] = BrokenPipeError
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -26,7 +28,7 @@ class _Front(io.TextIOBase):
         """Pass `text` on."""
         try:
             self._stream.write(text)
-        except BrokenPipeError:
+        except self._harmless:
             self._nobody_reads()
         return len(text)
 
@@ -34,7 +36,7 @@ class _Front(io.TextIOBase):
         """Flush the stream behind."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except self._harmless:
             self._nobody_reads()
 
     def isatty(self) -> bool:
@@ -57,7 +59,7 @@ class _Front(io.TextIOBase):
 
 
 class Stdout(_Front):
-    """The result."""
+    """The result. A disk that is full is an error."""
 
 
 class Stderr(_Front):
@@ -66,6 +68,8 @@ class Stderr(_Front):
     With `as_json` each line becomes `{"at": …, "message": …}`, without colours.
     """
 
+    _harmless = OSError
+
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._line = ""
@@ -73,6 +77,8 @@ class Stderr(_Front):
 
     def write(self, text: str, /) -> int:
         """Pass `text` on; with `as_json` only whole lines."""
+        if not isinstance(text, str):
+            raise TypeError("stderr takes text")  # click asks with b""
         if not self.as_json:
             super().write(_redacted(text))
             return len(text)

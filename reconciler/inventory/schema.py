@@ -33,6 +33,6 @@ def read_schema(path: Path, name: str) -> Json | Problem:
         source = Source(name, error.lineno, error.colno)
         fix = "correct it here"
         return Problem("RC502", f"the schema is not JSON: {error.msg}", fix, source, text.split("\n")[error.lineno - 1])
-    except RecursionError:
+    except (RecursionError, ValueError):
         return Problem("RC502", "the schema is nested too deeply", "flatten it", Source(name, 1))
     return document

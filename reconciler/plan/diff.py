@@ -85,7 +85,7 @@ class _Rules:
             fields = tuple(change for change in fields if split(change.path)[0] not in whole)
             changed = {split(change.path)[0] for change in fields}
             for name in sorted(again.keys() - changed):
-                fields += tuple(self._resent(name, again[name], device.fields))
+                fields += tuple(self._resent(name, again[name], device.fields, state.fields.get(name)))
             return self._made(serial, Action.RESEND, fields, state, device)
         return self._made(serial, Action.UPDATE, fields, state, device) if fields else None
 
@@ -129,12 +129,18 @@ class _Rules:
             return {name: shown.get(name) for name in sorted(names)}
         return {}
 
-    def _resent(self, name: str, sent: Json, desired: Mapping[str, Json]) -> Iterator[FieldChange]:
+    def _resent(self, name: str, sent: Json, desired: Mapping[str, Json], held: Json) -> Iterator[FieldChange]:
         if name not in desired:
             yield self._field(name, sent, None if self.null else ABSENT)
             return
-        inside = () if self.merged(name) else tuple(self._inside(name, sent, desired[name]))
-        yield from inside or [self._field(name, sent, desired[name])]
+        whole = desired[name]
+        if self.merged(name):
+            if self.null and isinstance(whole, dict):
+                gone = {key for side in (sent, held) if isinstance(side, dict) for key in side} - whole.keys()
+                whole = {**whole, **dict.fromkeys(sorted(gone))}
+            yield self._field(name, sent, whole)
+            return
+        yield from tuple(self._inside(name, sent, whole)) or [self._field(name, sent, whole)]
 
     def _field(self, name: str, before: Value, after: Value) -> FieldChange:
         return self._at(join(name), before, after)

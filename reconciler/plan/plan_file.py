@@ -107,9 +107,13 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
     )
     if digest(plan.changes) != plan.digest:
         raise PlanFileError("its digest does not fit its changes: it was edited; plan again")
+    if len({change.serial for change in plan.changes}) < len(plan.changes):
+        raise PlanFileError("it names a serial twice; plan again")
     for change in plan.changes:
         for field in change.fields:
-            if field.after is not ABSENT and split(field.path)[0] in NEVER_SENT:
+            if field.sensitive and (field.before, field.after) != (ABSENT, ABSENT):
+                raise PlanFileError(f"it holds a value for the secret {field.path} of {change.serial}; plan again")
+            if field.after is not ABSENT and split(field.path)[0] in NEVER_SENT | {"serial_number"}:
                 raise PlanFileError(f"it would change {field.path[1:]} of {change.serial}, which is never sent")
     return plan
 

@@ -21,16 +21,18 @@ _MASK = "(sensitive)"
 _LONGEST = 120
 
 
-def entry_text(entry: Entry, hidden: Hidden) -> str:
-    """One line: time, run, device, what happened. Long values are cut; the JSON form has them whole."""
+def entry_text(entry: Entry, hidden: Hidden, run: Entry | None = None) -> str:
+    """One line: time, run and whose it was, device, what happened. Long values are cut, the JSON form has all."""
     at = f"{entry.at[:10]} {entry.at[11:19]}Z"
-    return printable(
-        f"{at}  {entry.run or '-'}  {entry.serial or '-'}  {entry.kind}  {_details(entry, hidden)}"
-    ).rstrip()
+    whose = f"{entry.run or '-'}" + (f" by {run.data.get('by')}" if run and run is not entry else "")
+    return printable(f"{at}  {whose}  {entry.serial or '-'}  {entry.kind}  {_details(entry, hidden)}").rstrip()
 
 
-def entry_json(entry: Entry, hidden: Hidden) -> str:
-    """One JSON line of schemas/audit.schema.json. `hash` is over the entry as recorded, secrets included."""
+def entry_json(entry: Entry, hidden: Hidden, run: Entry | None = None) -> str:
+    """One JSON line of schemas/audit.schema.json, with who ran it where, and for which commit.
+
+    `hash` is over the entry as recorded, secrets included.
+    """
     document: dict[str, Json] = {
         "format_version": FORMAT_VERSION,
         "seq": entry.seq,
@@ -42,6 +44,8 @@ def entry_json(entry: Entry, hidden: Hidden) -> str:
         "previous": entry.previous,
         "hash": entry.hash,
     }
+    if run:
+        document |= {key: run.data[key] for key in ("by", "commit", "url") if key in run.data}
     return json.dumps(document)
 
 

@@ -113,7 +113,9 @@ def _field(field: FieldChange, width: int, file: str, merges: Callable[[str], bo
     symbol = "+" if field.before is ABSENT else "-" if field.after is ABSENT else "~"
     line = f"{_symbol(symbol)} {dotted(field.path):<{width}}  {_values(field, merges)}"
     if field.source and file:
-        line += style(f"  :{field.source.line}" if field.source.file == file else f"  {field.source}", dim=True)
+        line += style(
+            f"  :{field.source.line}" if field.source.file == file else f"  {printable(str(field.source))}", dim=True
+        )
     return line
 
 
@@ -149,7 +151,7 @@ def _standing(plan: Plan) -> Iterator[str]:
 def _refusals(plan: Plan) -> Iterator[str]:
     for refusal in plan.refusals:
         yield f"{style('refused', fg='red', bold=True)} by {refusal.rule}: {printable(refusal.message)}"
-        yield f"  {refusal.override}"
+        yield f"  {printable(refusal.override)}"
     if plan.refusals:
         yield ""
 

@@ -161,5 +161,5 @@ def _condition(spec: str, condition: str) -> tuple[str, str]:
 
 def _wrong(spec: str, why: str) -> Usage:
     return Usage(
-        f'fault "{printable(spec)}": {printable(why)}\nthe form is {FORM}; reconciler sandbox --help lists all faults'
+        f'fault "{printable(spec)}": {printable(why)}; the form is {FORM}; reconciler sandbox --help lists all faults'
     )

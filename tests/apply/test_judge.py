@@ -121,3 +121,25 @@ def test_a_status_that_is_called_error_and_was_asked_for_is_none() -> None:
     answer = Answer(200, json.dumps({"serial_number": AP, "status": "error"}).encode())
 
     assert isinstance(judge(task, answer, 1), Applied)
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_a_number_that_json_does_not_know_proves_nothing(number: bytes) -> None:
+    body = b'{"serial_number": "AP-0001", "status": "active", "x": ' + number + b"}"
+
+    assert isinstance(says(200, body), Unknown)
+
+
+def test_a_merged_field_is_compared_whole_though_only_some_keys_were_sent() -> None:
+    task = Task(CHANGE, {"c": {"a": 3}}, expected={"c": {"a": 3, "b": 2}})
+    replaced = Answer(200, json.dumps({"serial_number": AP, "c": {"a": 3}}).encode())
+
+    assert isinstance(judge(task, replaced, 1), Divergent)
+
+
+def test_a_secret_that_the_server_quotes_is_taken_out_of_its_words() -> None:
+    task = Task(CHANGE, {"psk": "hunter2"}, secret=frozenset({"/psk"}))
+    verdict = judge(task, Answer(422, b'{"psk": ["hunter2 is too weak"]}'), 1)
+
+    assert isinstance(verdict, Rejected)
+    assert verdict.reasons == (("/psk", "(sensitive) is too weak"),)

@@ -102,6 +102,7 @@ def test_a_back_off_stays_below_its_ceiling(attempt: int, jitter: float) -> None
         ("Sun, 23 Nov 2025 12:00:30", 30),
         ("soon", None),
         ("-5", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
         ("\u0667", None),
         ("7.5", None),
     ],

@@ -65,3 +65,7 @@ def test_a_field_that_only_begins_like_a_secret_is_compared() -> None:
     found = divergence({"pskx": 1, "psk": {"a": 1}}, {"pskx": 2, "psk": {"a": 2}}, secret=frozenset({"/psk"}))
 
     assert [item.path for item in found] == ["/pskx"]
+
+
+def test_a_removed_secret_that_is_still_there_is_not_shown() -> None:
+    assert divergence({"c": {}}, {"c": {"psk": "x"}}, removed=["/c/psk"], secret=frozenset({"/c/psk"})) == ()

@@ -290,9 +290,9 @@ def test_answers_that_the_state_cannot_take_are_saved_and_recovered(
     declare("first.yaml", serial_number="first", status="active")
     assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
     for serial in serials:
-        declare(f"{serial}.yaml", serial_number=serial, status="active", custom_fields={"filler": "x" * 400})
+        declare(f"{serial}.yaml", serial_number=serial, status="active", custom_fields={"filler": "x" * 800})
     sandbox.forget_requests()
-    blocks = (tmp_path / ".reconciler" / "state.db").stat().st_size // 1024 + 100
+    blocks = (tmp_path / ".reconciler" / "state.db").stat().st_size // 1024 + 500
     full = subprocess.run(
         ["bash", "-c", f'ulimit -f {blocks}; exec "$0" apply --auto-approve', COMMAND],
         cwd=tmp_path,

@@ -138,3 +138,29 @@ def test_markdown_is_for_a_step_summary(declare: Declare, run: Run) -> None:
     assert ran.stdout.startswith("### Plan: 1 to adopt, 0 to update, 0 to release. 0 unchanged.\n")
     assert "\n````diff\n" in ran.stdout
     assert "\n::error" not in ran.stdout
+
+
+def test_out_replaces_files_and_nothing_else(declare: Declare, run: Run, tmp_path: Path) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("real.json")
+    (tmp_path / "folder").mkdir()
+
+    assert run("plan", "--out", "link.json").code == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["format_version"] == 1
+    refused = run("plan", "--out", "folder")
+    assert (refused.code, "name another" in refused.stderr or "is a directory" in refused.stderr) == (
+        refused.code,
+        True,
+    )
+    assert refused.code != 0
+
+
+def test_words_of_others_reach_the_terminal_in_one_harmless_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "reconciler.toml").write_text('"\\u001b]0;p\\u0007\\n::error::x" = 1\n')
+    ran = run("plan")
+
+    assert ran.code == 1
+    assert "\x1b" not in ran.stderr
+    assert not any(line.startswith("::") for line in ran.stderr.splitlines())

@@ -249,8 +249,8 @@ def test_a_fault_that_makes_no_sense_is_a_usage_error_with_the_way_out(run: Run)
 
     assert (ran.code, ran.stdout) == (64, "")
     assert ran.stderr == (
-        'error: fault "drop-after-comit:30%": unknown kind "drop-after-comit"; did you mean "drop-after-commit"?\n'
-        "the form is KIND[=VALUE][:CONDITION,...]; reconciler sandbox --help lists all faults\n"
+        'error: fault "drop-after-comit:30%": unknown kind "drop-after-comit"; did you mean "drop-after-commit"?;'
+        " the form is KIND[=VALUE][:CONDITION,...]; reconciler sandbox --help lists all faults\n"
     )
 
 

@@ -57,3 +57,15 @@ def test_an_error_is_a_json_line_too(run: Run) -> None:
 
     assert ran.code == 1
     assert all(json.loads(line)["message"] for line in ran.stderr.splitlines())
+
+
+def test_stderr_says_no_to_bytes_like_any_text_stream() -> None:
+    with pytest.raises(TypeError):
+        Stderr(io.StringIO()).write(b"")  # type: ignore[arg-type]  # what click asks to know the kind of stream
+
+
+def test_an_error_after_the_token_is_known_reads_like_any_other(declare: Declare, run: Run) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    ran = run("apply", "--auto-approve", environ={"RECONCILER_BASE_URL": "http://127.0.0.1:9", "RECONCILER_TOKEN": ""})
+
+    assert (ran.code, ran.stderr.startswith("error: no API token")) == (4, True)

@@ -93,9 +93,26 @@ def test_a_damaged_plan_file_is_refused_in_words(damage: Any, says: str) -> None
         read(damage(document))
 
 
-@pytest.mark.parametrize("name", ["operation", "operation_type", "id"])
+@pytest.mark.parametrize("name", ["operation", "operation_type", "id", "serial_number"])
 def test_a_plan_file_cannot_smuggle_in_what_is_never_sent(name: str) -> None:
     plan = planned({AP: {name: "reboot"}}, {AP: {}})
 
     with pytest.raises(PlanFileError, match="never sent"):
         read(to_json(plan))
+
+
+def test_a_value_slipped_into_a_secret_is_refused() -> None:
+    plan = planned({AP: {"psk": "one"}}, {AP: {}}, Marks(secret=frozenset({"/psk"})))
+    document: Any = to_json(plan)
+    document["changes"][0]["fields"][0]["after"] = "EVIL"
+
+    with pytest.raises(PlanFileError, match="holds a value for the secret"):
+        read(document)
+
+
+def test_a_serial_that_is_named_twice_is_refused() -> None:
+    plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
+    twice = replace(plan, changes=plan.changes * 2, digest=digest(plan.changes * 2))
+
+    with pytest.raises(PlanFileError, match="twice"):
+        read(to_json(twice))
