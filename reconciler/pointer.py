@@ -25,6 +25,11 @@ def get(document: Mapping[str, Json], pointer: str) -> Value:
     return value
 
 
+def within(pointer: str, other: str) -> bool:
+    """Whether `pointer` is `other`, or inside it."""
+    return pointer == other or pointer.startswith(other + "/")
+
+
 def patched(document: Mapping[str, Json], changes: Iterable[tuple[str, Value]]) -> dict[str, Json]:
     """A copy of `document` in which each pointer holds its value, or nothing for ABSENT.
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.verify import divergence
 from reconciler.errors import ApiError, AuthenticationError
-from reconciler.model import Accepted, Applied, Change, Divergent, Json, Outcome, Rejected, Unknown
-from reconciler.pointer import get, join
+from reconciler.model import ABSENT, Accepted, Applied, Change, Divergent, Json, Outcome, Rejected, Unknown, Value
+from reconciler.pointer import get, join, within
 
 SUCCESS, ACCEPTED, NO_CONTENT, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 202, 204, 401, 403, 404
 REFUSED_FOR_NOW = 429
@@ -117,7 +117,8 @@ def _says_failure(task: Task, answer: Answer) -> bool:
     echo = _json(answer.body)
     if not isinstance(echo, dict):
         return False
-    return echo.get("success") is False or (echo.get("status") == "error" and task.body.get("status") != "error")
+    about_us = echo.get("serial_number") == task.change.serial  # then `status` is the device's own
+    return echo.get("success") is False or (echo.get("status") == "error" and not about_us)
 
 
 def _words(task: Task, answer: Answer) -> str:
@@ -135,11 +136,25 @@ def _reasons(task: Task, answer: Answer) -> Iterator[tuple[str, str]]:
             r"<(script|style)\b.*?</\1>|<[^>]*>", " ", answer.body[:4096].decode("utf-8", "replace"), flags=re.DOTALL
         )
         found = [("", " ".join(text.split())[:200] or "no reason given")]
-    secrets = [value for pointer in task.secret if isinstance(value := get(task.body, pointer), str) and value]
+    secrets = _secrets(task)
     for path, text in found[:20]:
-        for secret in secrets:
-            text = text.replace(secret, "(sensitive)")  # noqa: PLW2901 - servers quote what they refuse
-        yield path, text
+        told = any(secret in text for secret in secrets) or any(within(path, secret) for secret in task.secret)
+        yield path, "(the server's words hold a secret)" if told else text
+
+
+def _secrets(task: Task) -> set[str]:
+    """Every spelling of every value that is a secret, sent now or held before: servers quote what they refuse."""
+    values = [get(task.body, pointer) for pointer in task.secret]
+    values += [value for item in task.change.fields if item.sensitive for value in (item.before, item.after)]
+    return {spelling for value in values for spelling in _spellings(value)}
+
+
+def _spellings(value: Value) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _spellings(inner)
+    elif value is not ABSENT and value is not None and not isinstance(value, bool) and value != "":
+        yield value if isinstance(value, str) else json.dumps(value)
 
 
 def _messages(document: Json, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:

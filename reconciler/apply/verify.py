@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Divergence, Json, Value
-from reconciler.pointer import get, join
+from reconciler.pointer import get, join, within
 
 
 def divergence(
@@ -18,23 +18,26 @@ def divergence(
     """Every place where `echo` does not hold what `sent` put there, or still holds one of the `removed` pointers.
 
     Numbers compare by value (1 is 1.0, and neither is true), lists at `set_like` pointers as sets. What the echo holds
-    beyond that was never ours. Values at `secret` pointers are not compared: servers mask them, and reports must not.
+    beyond that was never ours. Values at `secret` pointers are not compared, since servers mask them; that a removed
+    one is still there counts, and no value that is or holds a secret is in the result.
     """
     found = [
         item for name, value in sent.items() for item in _compared((name,), value, echo.get(name, ABSENT), set_like)
     ]
-    return (
-        *(item for item in found if not _secret(item.path, secret)),
-        *(
-            Divergence(path, ABSENT, held)
-            for path in removed
-            if not _secret(path, secret) and (held := get(echo, path)) is not ABSENT
-        ),
-    )
+    found = [item for item in found if not any(within(item.path, pointer) for pointer in secret)]
+    found += [Divergence(path, ABSENT, held) for path in removed if (held := get(echo, path)) is not ABSENT]
+    return tuple(_masked(item, secret) for item in found)
 
 
-def _secret(path: str, secret: frozenset[str]) -> bool:
-    return any((path + "/").startswith(pointer + "/") for pointer in secret)
+def _masked(item: Divergence, secret: frozenset[str]) -> Divergence:
+    """Without its values, if they are a secret, hold one, or are part of one."""
+    if not any(within(item.path, pointer) or within(pointer, item.path) for pointer in secret):
+        return item
+    return Divergence(item.path, _mask(item.sent), _mask(item.echoed))
+
+
+def _mask(value: Value) -> Value:
+    return value if value is ABSENT else "(sensitive)"
 
 
 def _compared(path: tuple[str, ...], sent: Json, echoed: Value, set_like: frozenset[str]) -> Iterator[Divergence]:

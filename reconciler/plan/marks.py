@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.model import Json
-from reconciler.pointer import join
+from reconciler.pointer import join, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,7 @@ class Marks:
 
     def sensitive(self, pointer: str) -> bool:
         """Whether the value at `pointer` is a secret, holds one, or is part of one."""
-        return any(
-            pointer == secret or pointer.startswith(secret + "/") or secret.startswith(pointer + "/")
-            for secret in self.secret
-        )
+        return any(within(pointer, secret) or within(secret, pointer) for secret in self.secret)
 
 
 def marks(schema: Mapping[str, Json]) -> Marks:

@@ -67,5 +67,17 @@ def test_a_field_that_only_begins_like_a_secret_is_compared() -> None:
     assert [item.path for item in found] == ["/pskx"]
 
 
-def test_a_removed_secret_that_is_still_there_is_not_shown() -> None:
-    assert divergence({"c": {}}, {"c": {"psk": "x"}}, removed=["/c/psk"], secret=frozenset({"/c/psk"})) == ()
+@pytest.mark.parametrize("removed", ["/c/wifi/psk", "/c/wifi", "/c"])
+def test_a_removed_secret_that_is_still_there_is_told_and_not_shown(removed: str) -> None:
+    echo: dict[str, Json] = {"c": {"wifi": {"psk": "hunter2"}}}
+
+    assert divergence({}, echo, removed=[removed], secret=frozenset({"/c/wifi/psk"})) == (
+        Divergence(removed, ABSENT, "(sensitive)"),
+    )
+
+
+def test_a_value_in_place_of_the_object_that_held_a_secret_is_not_shown() -> None:
+    found = divergence({"wifi": None}, {"wifi": {"psk": "hunter2"}}, secret=frozenset({"/wifi/psk"}))
+
+    assert "hunter2" not in repr(found)
+    assert [item.path for item in found] == ["/wifi"]
