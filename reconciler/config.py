@@ -4,6 +4,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -90,6 +91,7 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
         key: environ[variable] for key, variable in _VARIABLES.items() if environ.get(variable)
     }
     if "base_url" in overrides:
+        _check_url(overrides["base_url"], _VARIABLES["base_url"])
         settings = replace(settings, api=replace(settings.api, base_url=overrides.pop("base_url")))
     settings = replace(settings, **overrides)
     schema = settings.schema or (root / "schemas" / "device.schema.json")
@@ -115,9 +117,19 @@ def _nearest(directory: Path) -> Path | None:
         if (folder / "reconciler.toml").is_file():
             return folder / "reconciler.toml"
         pyproject = folder / "pyproject.toml"
-        if pyproject.is_file() and "tool.reconciler" in pyproject.read_text(encoding="utf-8", errors="replace"):
+        if pyproject.is_file() and _has_our_table(pyproject):
             return pyproject
     return None
+
+
+def _has_our_table(pyproject: Path) -> bool:
+    """A pyproject.toml that cannot be read is ours to complain about only if it speaks of us."""
+    text = pyproject.read_text(encoding="utf-8", errors="replace")
+    try:
+        tool = tomllib.loads(text).get("tool", {})
+    except (ValueError, RecursionError):
+        return "[tool.reconciler" in text
+    return isinstance(tool, dict) and "reconciler" in tool
 
 
 def _table(file: Path) -> tuple[dict[str, Any], str]:
@@ -162,7 +174,7 @@ def _reader(hint: Any) -> tuple[Callable[[Any], Any] | None, str]:  # noqa: ANN4
     choices = get_args(hint) if get_origin(hint) is Literal else ()
     readers: dict[Any, tuple[Callable[[Any], Any], str]] = {
         int: (lambda value: value if type(value) is int else None, "a whole number"),
-        float: (lambda value: float(value) if type(value) in {int, float} else None, "a number"),
+        float: (_number, "a number below 1e308"),
         str: (lambda value: value if isinstance(value, str) else None, "a string"),
         Path: (lambda value: Path(value) if isinstance(value, str) else None, "a path"),
         Path | None: (lambda value: Path(value) if isinstance(value, str) else None, "a path"),
@@ -172,6 +184,12 @@ def _reader(hint: Any) -> tuple[Callable[[Any], Any] | None, str]:  # noqa: ANN4
     if choices:
         return lambda value: value if value in choices else None, "one of " + ", ".join(f'"{item}"' for item in choices)
     return readers.get(hint, (None, "a table"))
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - whatever TOML holds
+    with suppress(OverflowError):
+        return float(value) if type(value) in {int, float} else None
+    return None
 
 
 def _strings(value: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever TOML holds

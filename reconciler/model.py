@@ -157,6 +157,8 @@ class Plan:
     standing: tuple["Standing", ...] = ()
     targets: tuple[str, ...] = ()
     digest: str = ""
+    nested: Nested | Mapping[str, Nested] = "replace"
+    """How objects are sent; it decides what a removed key means."""
 
 
 @dataclass(frozen=True, slots=True)

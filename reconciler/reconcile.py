@@ -134,6 +134,7 @@ def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = Fals
         standing=standing(theirs, changes),
         targets=tuple(targets),
         digest=digest(changes),
+        nested=settings.api.nested,
     )
 
 
@@ -201,6 +202,8 @@ def apply(
 
 def _check_lineage(settings: Settings, agreed: Plan, snapshot: Snapshot) -> None:
     """Before a lease is taken, which would begin a new state where there is none."""
+    if agreed.nested != settings.api.nested:
+        raise StalePlan("api.nested is not what this plan was made with; nothing was sent; plan again", ())
     check_lineage(snapshot, settings.lineage, settings.state)
     if agreed.lineage and agreed.lineage != snapshot.lineage:
         found = f"is of lineage {snapshot.lineage}" if snapshot.lineage else "does not exist"

@@ -76,6 +76,7 @@ def test_nested_is_one_word_or_a_word_for_each_field(tmp_path: Path) -> None:
         ("[api]\nburst = 2.5", "api.burst is 2.5; expected a whole number"),
         ("[api]\nburst = true", "api.burst is True; expected a whole number"),
         ("[api]\nrate_per_second = 0", "api.rate_per_second is 0.0; expected"),
+        (f"[api]\nrate_per_second = 1{'0' * 400}", "expected a number below"),
         ("[api]\nrate_per_second = nan", "api.rate_per_second is nan; expected"),
         ("[api]\nnested = 'mrege'", "api.nested is 'mrege'; expected"),
         ("[api]\nbase_url = 'http://control.example.com'", "clear text"),
@@ -101,3 +102,16 @@ def test_plain_http_is_for_this_machine_only(tmp_path: Path) -> None:
     for host in ("127.0.0.1", "localhost", "[::1]"):
         url = f"http://{host}:8080/api/v1"
         assert settings(tmp_path, f'[api]\nbase_url = "{url}"\n').api.base_url == url
+
+
+def test_a_pyproject_that_only_mentions_us_is_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "reconciler.toml").write_text('inventory = "ours"\n')
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "pyproject.toml").write_text("# see tool.reconciler\n[tool.other]\n")
+
+    assert load(tmp_path / "deep", {}).inventory == tmp_path / "ours"
+
+
+def test_a_bad_variable_is_blamed_on_the_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="RECONCILER_BASE_URL: base_url is"):
+        settings(tmp_path, "", {"RECONCILER_BASE_URL": "nonsense"})

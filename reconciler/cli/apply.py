@@ -82,7 +82,7 @@ def apply(
     """
     from reconciler import reconcile
     from reconciler.apply.run import Run
-    from reconciler.cli.output import read_plan, save_recovery
+    from reconciler.cli.output import check_replaceable, read_plan, save_recovery
     from reconciler.cli.progress import progress
     from reconciler.report.outcomes import outcomes_text
 
@@ -91,10 +91,10 @@ def apply(
     settings = given.settings()
     plan = read_plan(planfile) if planfile else _planned(given, settings, targets, allowed, resend=resend)
     if report:
-        _save(
-            report, Run("", plan, (), (), None, stamp(time.time()), 0.0)
-        )  # or the folder turns out to be wrong too late
+        check_replaceable(report)  # after the run it would be too late to say so
     if not plan.changes:
+        if report:
+            _save(report, Run("", plan, (), (), None, stamp(time.time()), 0.0))
         if planfile:
             click.echo("No changes. The plan is empty.")
         return 0
@@ -133,7 +133,7 @@ def _planned(
     from reconciler.errors import Refused
 
     plan = reconcile.plan(settings, targets=targets, resend=resend)
-    print_plan(given, settings, replace(plan, refusals=()), "text", full=False)
+    print_plan(given, replace(plan, refusals=()), "text", full=False)
     refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
     if refusals:
         raise Refused(refusals)

@@ -1,6 +1,7 @@
 """Plans and documents: from files, to files, to the terminal."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile, gettempdir
@@ -9,7 +10,6 @@ from typing import Any
 import click
 
 from reconciler.cli import Globals
-from reconciler.config import Settings
 from reconciler.errors import PlanFileError, ReconcilerError
 from reconciler.model import Json, Plan
 
@@ -17,7 +17,7 @@ MAX_PLAN_BYTES = 1 << 30
 """A larger file is not a plan of ours, and would not fit in memory."""
 
 
-def print_plan(given: Globals, settings: Settings, plan: Plan, form: str, *, full: bool) -> None:
+def print_plan(given: Globals, plan: Plan, form: str, *, full: bool) -> None:
     """The plan on stdout."""
     if form == "json":
         from reconciler.plan.plan_file import to_json
@@ -26,11 +26,11 @@ def print_plan(given: Globals, settings: Settings, plan: Plan, form: str, *, ful
     elif form == "markdown":
         from reconciler.report.markdown import plan_markdown
 
-        click.echo(plan_markdown(plan, full=full, merges=settings.api.merges))
+        click.echo(plan_markdown(plan, full=full))
     else:
         from reconciler.report.text import plan_text
 
-        click.echo(plan_text(plan, full=full, merges=settings.api.merges), color=given.color)
+        click.echo(plan_text(plan, full=full), color=given.color)
 
 
 def read_plan(file: Path) -> Plan:
@@ -60,14 +60,22 @@ def _refuse(text: str) -> None:
 def write_json(file: Path, document: Mapping[str, Json]) -> None:
     """Put the document into `file`, whole or not at all; only its owner may read it."""
     file = file.resolve()
-    if file.exists() and not file.is_file():
-        raise ReconcilerError(f"{file}: not a file that could be replaced; name another")
+    check_replaceable(file)
     try:
         with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
             temporary.write(dumped(document) + "\n")
         Path(temporary.name).replace(file)
     except OSError as error:
         raise ReconcilerError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def check_replaceable(file: Path) -> None:
+    """Raise ReconcilerError if `write_json` could not put a document there."""
+    file = file.resolve()
+    if file.exists() and not file.is_file():
+        raise ReconcilerError(f"{file}: not a file that could be replaced; name another")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise ReconcilerError(f"{file}: the folder is not there, or may not be written to")
 
 
 def save_recovery(folder: Path, run: str, document: Mapping[str, Json]) -> Path:

@@ -40,7 +40,7 @@ def plan(
     made = reconcile.plan(settings, targets=targets, resend=resend)
     if out:
         write_json(out, to_json(made))
-    print_plan(given, settings, made, form, full=full)
+    print_plan(given, made, form, full=full)
     if made.changes and not made.refusals and form == "text":
         again = (
             [str(out)] if out else [*(f"--target={target}" for target in targets), *(["--resend"] if resend else [])]

@@ -18,4 +18,4 @@ def show(given: Globals, *, planfile: Path, form: str, full: bool) -> None:
     """Print the plan that PLANFILE holds."""
     from reconciler.cli.output import print_plan, read_plan
 
-    print_plan(given, given.settings(), read_plan(planfile), form, full=full)
+    print_plan(given, read_plan(planfile), form, full=full)

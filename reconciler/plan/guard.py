@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from reconciler.model import ABSENT, Action, Change, DeviceState, Refusal, Serial
-from reconciler.pointer import split
+from reconciler.pointer import get, split
 
 RULES = ("max_changed_pct", "max_released_pct", "protected", "on_removed.field", "unknown", "server")
 
@@ -30,7 +30,7 @@ def guard(
     return (
         *_share(changes, Action.UPDATE, "max_changed_pct", limit=max_changed_pct, floor=floor, total=total),
         *_share(changes, Action.RELEASE, "max_released_pct", limit=max_released_pct, floor=floor, total=total),
-        *_protected(changes, protected),
+        *_protected(changes, devices, protected),
         *(_removed(changes) if removed == "error" else ()),
         *_unknown(changes, devices),
         *(_moved(*servers) if devices else ()),
@@ -50,10 +50,13 @@ def _share(
         )
 
 
-def _protected(changes: Sequence[Change], protected: Sequence[str]) -> Iterator[Refusal]:
+def _protected(
+    changes: Sequence[Change], devices: Mapping[Serial, DeviceState], protected: Sequence[str]
+) -> Iterator[Refusal]:
+    """What is set for the first time is not a change; what was sent before and has no answer is not a new one."""
     for path in protected:
         keys = tuple(path.split("."))
-        hit = [change.serial for change in changes if change.action is not Action.ADOPT and _touches(change, keys)]
+        hit = [change.serial for change in changes if _touches(change, devices.get(change.serial), keys)]
         if hit:
             yield Refusal(
                 "protected",
@@ -62,9 +65,14 @@ def _protected(changes: Sequence[Change], protected: Sequence[str]) -> Iterator[
             )
 
 
-def _touches(change: Change, keys: tuple[str, ...]) -> bool:
-    paths = [split(field.path) for field in change.fields]
-    return any(path[: len(keys)] == keys or keys[: len(path)] == path for path in paths)
+def _touches(change: Change, state: DeviceState | None, keys: tuple[str, ...]) -> bool:
+    sent = state.unknown.body if state and state.unknown else {}
+    changed = [
+        split(field.path)
+        for field in change.fields
+        if field.before is not ABSENT and (field.after is ABSENT or get(sent, field.path) != field.after)
+    ]
+    return any(path[: len(keys)] == keys or keys[: len(path)] == path for path in changed)
 
 
 def _removed(changes: Sequence[Change]) -> Iterator[Refusal]:

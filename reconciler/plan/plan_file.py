@@ -57,6 +57,7 @@ def to_json(plan: Plan) -> dict[str, Json]:
         "revision": plan.revision,
         "digest": plan.digest,
         "targets": list(plan.targets),
+        "nested": plan.nested if isinstance(plan.nested, str) else {**plan.nested},
         "summary": dict(summary(plan)),
         "changes": [_change_to_json(change) for change in plan.changes],
         "refusals": [
@@ -104,6 +105,7 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
         ),
         targets=tuple(document["targets"]),
         digest=document["digest"],
+        nested=document["nested"],
     )
     if digest(plan.changes) != plan.digest:
         raise PlanFileError("its digest does not fit its changes: it was edited; plan again")

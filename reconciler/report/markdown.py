@@ -1,6 +1,6 @@
 """A plan as Markdown, for step summaries and comments. Nothing in it can be anything but text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 
@@ -11,14 +11,14 @@ LIMIT = 60_000
 """Characters of the plan; what a comment or a summary takes, with room for the rest."""
 
 
-def plan_markdown(plan: Plan, *, full: bool = False, merges: Callable[[str], bool] = lambda _: False) -> str:
+def plan_markdown(plan: Plan, *, full: bool = False) -> str:
     """The summary, what needs attention, and the plan in a fence that colours its lines."""
     lines = [f"### {_bare(summary_line(plan))}", ""]
     if plan.refusals:
         rules = ", ".join(sorted({refusal.rule for refusal in plan.refusals}))
         lines += [f"**Refused by a guard ({rules}): apply will not run.**", ""]
     if plan.changes or plan.standing:
-        text = "\n".join(_marked(_bare(plan_text(plan, full=full, merges=merges))))
+        text = "\n".join(_marked(_bare(plan_text(plan, full=full))))
         if len(text) > LIMIT:
             text = text[:LIMIT].rpartition("\n")[0] + "\n… cut here; reconciler plan --full shows all"
         fence = _fence(text)

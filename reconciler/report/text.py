@@ -18,9 +18,14 @@ NAMED = 12
 """So many members of a group are named."""
 
 
-def plan_text(plan: Plan, *, full: bool = False, merges: Callable[[str], bool] = lambda _: False) -> str:
-    """The whole plan; `full` names every device. `merges` is the plan's: it decides what a removed key means."""
-    lines = [*_changes(plan.changes, full, merges), *_standing(plan), *_refusals(plan), summary_line(plan)]
+def plan_text(plan: Plan, *, full: bool = False) -> str:
+    """The whole plan; `full` names every device."""
+
+    def merges(name: str) -> bool:
+        return (plan.nested if isinstance(plan.nested, str) else plan.nested.get(name)) == "merge"
+
+    only = [f"Only devices that match: {printable(', '.join(plan.targets))}"] if plan.targets else []
+    lines = [*only, *_changes(plan.changes, full, merges), *_standing(plan), *_refusals(plan), summary_line(plan)]
     return "\n".join(lines)
 
 

@@ -329,3 +329,48 @@ def test_a_recovery_file_that_is_none_is_refused(run: Run, tmp_path: Path) -> No
     for file in ("r.json", "missing.json", "."):
         ran = run("state", "recover", file)
         assert (ran.code, ran.stderr.startswith(f"error: {file}: ")) == (1, True)
+
+
+@pytest.mark.parametrize("trouble", ["token", "guard", "nobody to ask"])
+def test_a_report_that_is_there_before_is_not_replaced_by_one_of_a_run_that_never_was(
+    trouble: str, declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "r.json").write_text("before")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    environ = {"RECONCILER_BASE_URL": sandbox.base_url} if trouble == "token" else sandbox.environ
+    if trouble == "guard":
+        (tmp_path / "reconciler.toml").write_text('[guard]\nprotected = ["status"]\n[api]\nrate_per_second = 1000\n')
+        sandbox.seed("AP-1")
+        assert run("apply", "--auto-approve", environ=environ).code == 0
+        declare("a.yaml", serial_number="AP-1", status="inactive")
+    approve = [] if trouble == "nobody to ask" else ["--auto-approve"]
+
+    assert run("apply", *approve, "--report", "r.json", environ=environ).code in {4, 6, 64}
+    assert (tmp_path / "r.json").read_text() == "before"
+
+
+def test_a_report_that_could_not_be_written_stops_before_anything_is_sent(
+    declare: Declare, run: Run, sandbox: Sandbox
+) -> None:
+    sandbox.seed("AP-1")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    ran = run("apply", "--auto-approve", "--report", "missing/r.json", environ=sandbox.environ)
+
+    assert (ran.code, sandbox.requests()) == (1, ())
+
+
+def test_a_plan_that_was_made_for_another_way_of_sending_is_stale(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed("AP-1")
+    declare("a.yaml", serial_number="AP-1", configuration={"a": 1, "b": 2})
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    declare("a.yaml", serial_number="AP-1", configuration={"a": 1})
+    assert "2 → removed" in run("plan", "--out", "p.json").stdout
+    (tmp_path / "reconciler.toml").write_text('[api]\nnested = "merge"\n')
+    sandbox.forget_requests()
+    ran = run("apply", "p.json", environ=sandbox.environ)
+
+    assert (ran.code, sandbox.requests()) == (5, ())
+    assert "2 → removed" in run("show", "p.json").stdout
+    assert "Plan: 0 to adopt, 1 to update" in run("plan").stdout

@@ -86,7 +86,9 @@ def test_a_target_narrows_the_plan(declare: Declare, run: Run) -> None:
     declare("a.yaml", serial_number="AP-1", status="active")
     declare("b.yaml", serial_number="LT-1", status="active")
 
-    assert "Plan: 1 to adopt, 0 to update, 0 to release. 0 unchanged." in run("plan", "--target", "AP-*").stdout
+    narrowed = run("plan", "--target", "AP-*").stdout
+    assert "Plan: 1 to adopt, 0 to update, 0 to release. 0 unchanged." in narrowed
+    assert narrowed.startswith("Only devices that match: AP-*\n")
     ran = run("plan", "--target", "AP-11")
     assert (ran.code, ran.stderr) == (64, "error: --target 'AP-11' matches no device; did you mean AP-1?\n")
 

@@ -75,3 +75,12 @@ def test_every_refusal_says_how_to_go_on() -> None:
 
     assert "100 of 100 devices" in refusal.message
     assert "--allow max_changed_pct" in refusal.override
+
+
+def test_a_protected_field_may_be_sent_again_after_a_crash() -> None:
+    crashed = unanswered({}, {"status": "active"})
+    edited = unanswered({"status": "inactive"}, {"status": "active"})
+
+    assert rules({AP: {"status": "active"}}, crashed, protected=["status"]) == []
+    assert rules({AP: {"status": "active"}}, edited, protected=["status"]) == []
+    assert rules({AP: {"status": "retired"}}, edited, protected=["status"]) == ["protected"]
