@@ -1,0 +1,116 @@
+"""A run with the real clock and real signals, against an API that answers as told."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from examples import applied, desired
+
+from reconciler.apply.answer import Answer, NoAnswer, NotSent
+from reconciler.apply.judge import Task
+from reconciler.apply.run import Carried, Tempo, carry_out
+from reconciler.canonical import canonical
+from reconciler.errors import Interrupted, LeaseLost
+from reconciler.model import Draft, EntryKind, Json, Serial
+from reconciler.plan.diff import diff
+
+TEMPO = Tempo(
+    rate_per_second=1000,
+    burst=100,
+    attempts=2,
+    concurrency=2,
+    concurrency_min=2,
+    retry_budget_pct=10,
+    retry_budget_floor=10,
+    breaker_failures=100,
+    breaker_cooldown=1,
+    breaker_probes=3,
+)
+SERIALS = [f"D{number}" for number in range(6)]
+
+
+class Api:
+    """Calls `on_put` with the number of each request; `hangs` never answer."""
+
+    def __init__(self, on_put: Callable[[int], None], hangs: Sequence[str] = ()) -> None:
+        self.sent: list[str] = []
+        self._on_put = on_put
+        self._hangs = hangs
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def put(self, serial: Serial, body: Mapping[str, Json]) -> Answer | NotSent | NoAnswer:
+        self.sent.append(serial)
+        self._on_put(len(self.sent))
+        if serial in self._hangs:
+            await asyncio.sleep(60)
+        return Answer(200, canonical({"serial_number": serial, **body}).encode())
+
+
+def carried(api: Api, journal: list[Draft], may_send: Callable[[], bool] = lambda: True) -> Carried:
+    changes = diff(
+        desired({serial: {"vlan": 2} for serial in SERIALS}), applied({serial: {"vlan": 1} for serial in SERIALS})
+    )
+    return carry_out(
+        [Task(change, {"vlan": 2}) for change in changes],
+        run_id="run",
+        api=lambda: api,
+        append=journal.extend,
+        may_send=may_send,
+        tempo=TEMPO,
+        max_duration=None,
+        progress=lambda _: None,
+        trace=lambda _: None,
+    )
+
+
+def kinds(run: Carried) -> list[str]:
+    return [type(outcome).__name__ for outcome in run.outcomes]
+
+
+def test_once_the_lease_is_lost_nothing_more_is_sent() -> None:
+    held = [True, True, False]
+    api = Api(lambda _: None)
+    run = carried(api, [], lambda: held.pop(0) if held else False)
+
+    assert api.sent == SERIALS[:2]
+    assert isinstance(run.error, LeaseLost)
+    assert kinds(run) == ["Applied"] * 2 + ["NotAttempted"] * 4
+
+
+def test_the_first_signal_lets_requests_finish_and_a_second_gives_them_up() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        journal: list[Draft] = []
+
+        def struck(count: int, number: signal.Signals = number) -> None:
+            if count == 3:
+                os.kill(os.getpid(), number)
+                threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+
+        run = carried(Api(struck, hangs=SERIALS[2:]), journal)
+
+        assert isinstance(run.error, Interrupted)
+        assert kinds(run)[:2] == ["Applied", "Applied"]
+        assert "Unknown" in kinds(run), "what was cut off may have been done"
+        assert kinds(run)[-1] == "NotAttempted"
+        unanswered = {draft.serial for draft in journal if draft.kind is EntryKind.INTENT} - {
+            draft.serial for draft in journal if draft.kind is not EntryKind.INTENT
+        }
+        assert {outcome.change.serial for outcome in run.outcomes if type(outcome).__name__ == "Unknown"} <= unanswered
+
+
+def test_signals_are_handled_as_before_once_a_run_is_over() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    carried(Api(lambda _: None), [])
+
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
