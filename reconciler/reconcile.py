@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,17 +24,21 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
-from reconciler.inventory import resolve
+from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.commit import commit_of
 from reconciler.inventory.compile import Schema, compiled
 from reconciler.inventory.document import Finding
+from reconciler.inventory.files import display
 from reconciler.inventory.locate import locate, news
-from reconciler.inventory.read import display, field_sources, read
+from reconciler.inventory.merge import ListRules
+from reconciler.inventory.origin import origin
+from reconciler.inventory.read import field_sources, read
 from reconciler.inventory.schema import packaged_path, read_schema
 from reconciler.model import (
     Change,
     DesiredState,
+    Device,
     Draft,
     Outcome,
     Plan,
@@ -45,8 +50,9 @@ from reconciler.model import (
 from reconciler.plan.body import body, removed_keys
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.guard import guard
+from reconciler.plan.manage import parted
 from reconciler.plan.marks import Marks, marks, misplaced
-from reconciler.plan.places import placed, wanted
+from reconciler.plan.places import Origin, placed, wanted
 from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
 from reconciler.plan.settle import settle
@@ -63,79 +69,131 @@ if TYPE_CHECKING:
     from reconciler.apply.run import Run
 
 
-HIDDEN = "this `writeOnly` cannot be followed: the secret would be shown"
 UNHIDE = "put it on the field itself, directly under `properties`"
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """What the inventory says. `desired` may only be used when `problems` is empty."""
+    """What the inventory says. `desired` may only be used when `problems` is empty; `warnings` stop nothing."""
 
     desired: DesiredState
     problems: tuple[Problem, ...]
     files: int
+    warnings: tuple[Problem, ...] = ()
 
 
-def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
+def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | None = None) -> Validated:
     """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
 
-    A schema that marks secrets leaves the problems without source lines: a secret may stand on any of them.
+    Overrides that ended before `today` (in UTC, unless given) count for nothing. A schema that marks secrets leaves the
+    problems without source lines: a secret may stand on any of them.
     """
-    reading = read(settings.root, paths or (settings.inventory,))
-    candidates, findings = resolve.resolve(reading.documents)
-    problems = list(reading.problems)
-
-    shows_lines = False
+    today = today or datetime.now(UTC).date()
     schema_path = settings.schema or packaged_path("device")
     schema_name = display(settings.root, schema_path)
     document = read_schema(schema_path, schema_name)
-    if isinstance(document, Problem):
-        problems.append(document)
+    schema = document if isinstance(document, Problem) else compiled(document, schema_name)
+    rules = marks(schema.document) if isinstance(schema, Schema) else Marks()
+    lists = ListRules(rules.merged_sets, rules.merged_by)
+
+    reading = read(settings.root, settings.inventory, paths or (settings.inventory,))
+    candidates, findings = resolve.resolve(
+        reading.documents,
+        defaults=reading.defaults,
+        groups=reading.groups,
+        rules=lists,
+        today=today,
+        known=None if paths else rules.known,
+    )
+    problems = list(reading.problems)
+    where = fields.spots(lists, today)
+    if isinstance(schema, Schema):
+        findings += fields.validate(candidates, schema, rules.sensitive, where)
+        findings += across.repeated(candidates, rules.unique, where)
+        findings += across.dangling(candidates, rules.references, where) if not paths else ()
+        findings += [_misplaced(schema_name, place, why) for place, why in misplaced(schema.document)]
+    elif isinstance(schema, Finding):
+        findings.append(schema)
     else:
-        schema = compiled(document, schema_name)
-        if isinstance(schema, Schema):
-            secrets = marks(schema.document)
-            shows_lines = not secrets.secret
-            findings += fields.validate(candidates, schema, secrets.sensitive)
-            findings += [Finding("RC506", HIDDEN, UNHIDE, schema_name, place) for place in misplaced(schema.document)]
-        else:
-            findings.append(schema)
+        problems.append(schema)
 
-    files = {document.file: document for document in reading.documents}
+    files = {document.file: document for document in reading.all}
     findings = news(findings, {name: document.damaged for name, document in files.items()})
-    problems += locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
-    if not shows_lines:
-        problems = [replace(problem, excerpt="") for problem in problems]
-    problems.sort(key=lambda problem: (problem.source.file, problem.source.line, problem.source.column, problem.code))
-    return Validated(DesiredState(resolve.devices(candidates)), tuple(problems), reading.files)
+    located = locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
+    warnings = [problem for problem, finding in zip(located, findings, strict=True) if finding.warning]
+    problems += [problem for problem, finding in zip(located, findings, strict=True) if not finding.warning]
+    shows_lines = isinstance(schema, Schema) and not rules.secret
+    return Validated(
+        DesiredState(resolve.devices(candidates), today),
+        _in_order(problems, shows_lines=shows_lines),
+        reading.files,
+        _in_order(warnings, shows_lines=shows_lines),
+    )
 
 
-def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = False) -> Plan:
-    """What apply would change. Takes no lease, and needs neither token nor network.
+def _in_order(problems: Sequence[Problem], *, shows_lines: bool) -> tuple[Problem, ...]:
+    shown = problems if shows_lines else [replace(problem, excerpt="") for problem in problems]
+    return tuple(sorted(shown, key=lambda item: (item.source.file, item.source.line, item.source.column, item.code)))
+
+
+def _misplaced(schema_name: str, place: str, why: str) -> Finding:
+    if place.endswith("/writeOnly"):
+        return Finding("RC506", f"{why}: the secret would be shown", UNHIDE, schema_name, place)
+    return Finding(
+        "RC503", why, "put it on a field, directly under `properties`, as docs/inventory.md shows", schema_name, place
+    )
+
+
+def plan(
+    settings: Settings,
+    *,
+    today: date | None = None,
+    targets: Sequence[str] = (),
+    resend: bool = False,
+    warn: Callable[[Sequence[Problem]], None] = lambda _: None,
+) -> Plan:
+    """What apply would change as of `today` (as in `validate`). Needs no lease, no token and no network.
 
     Raises InventoryError, StateError, and Usage for a target that matches nothing.
     """
-    desired, rules = _desired(settings), _rules(settings)
+    desired, rules = _desired(settings, today, warn), _rules(settings)
+    where = _origin(desired.today)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
     ours, theirs = target(desired, snapshot, targets)
-    changes = diff(
-        ours, theirs, marks=rules, removed=settings.on_removed.field, merged=settings.api.merges, resend=resend
-    )
-    asked = wanted(changes, ours)
-    places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
+
+    def changed(ours: DesiredState, theirs: Snapshot) -> tuple[Change, ...]:
+        changes = diff(
+            ours, theirs, marks=rules, removed=settings.on_removed.field, merged=settings.api.merges, resend=resend
+        )
+        asked = wanted(changes, ours, where)
+        places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
+        return placed(changes, ours, places, where)
+
+    managed, held = parted(ours, theirs)
+    changes = changed(*managed)
     return Plan(
         lineage=snapshot.lineage,
         revision=snapshot.revision,
-        changes=placed(changes, ours, places),
-        unchanged=len(ours.devices.keys() - {change.serial for change in changes}),
+        changes=changes,
+        unchanged=len(managed[0].devices.keys() - {change.serial for change in changes}),
         refusals=_refusals(settings, changes, snapshot),
-        standing=standing(theirs, changes),
+        standing=standing(managed[1], changes),
         targets=tuple(targets),
         digest=digest(changes),
         nested=settings.api.nested,
+        observed=changed(*held),
+        paused=tuple(sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")),
     )
+
+
+def _origin(today: date) -> Origin:
+    def found(device: Device, path: str) -> tuple[str, str] | None:
+        said = origin(device.layers, path, today)
+        return (said.layer.file, said.pointer) if said else None
+
+    return found
 
 
 def apply(
@@ -263,10 +321,15 @@ def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) 
     )
 
 
-def _desired(settings: Settings) -> DesiredState:
-    validated = validate(settings)
+def _desired(
+    settings: Settings,
+    today: date | None = None,
+    warn: Callable[[Sequence[Problem]], None] = lambda _: None,
+) -> DesiredState:
+    validated = validate(settings, today=today)
     if validated.problems:
         raise InventoryError(validated.problems)
+    warn(validated.warnings)
     return validated.desired
 
 

@@ -58,7 +58,7 @@ def test_it_holds_the_api_documents_own_example(desired: DesiredState) -> None:
 
 
 def test_both_file_forms_and_a_number_in_quotes_are_shown(desired: DesiredState) -> None:
-    pointers = {device.pointer for device in desired.devices.values()}
+    pointers = {device.layers[-1].pointer for device in desired.devices.values()}
 
     assert {"", "/devices/0"} <= pointers
     assert any(serial.isdigit() for serial in desired.devices)

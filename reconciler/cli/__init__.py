@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,6 +23,7 @@ from reconciler.errors import InventoryError, ReconcilerError, Refused
 
 if TYPE_CHECKING:
     from reconciler.config import Settings
+    from reconciler.model import Problem
 
 COMMANDS = {
     "validate": "Check every inventory file; print all problems, each with its place and its fix.",
@@ -64,6 +65,13 @@ class Globals:
         """A remark on stderr, unless --quiet."""
         if self.verbosity >= 0:
             click.echo(text, err=True, color=self.color)
+
+    def warn(self, warnings: "Sequence[Problem]") -> None:
+        """Warnings about the inventory on stderr, unless --quiet."""
+        if warnings and self.verbosity >= 0:
+            from reconciler.report.problems import warnings as text
+
+            click.echo(text(warnings), err=True)
 
     def trace(self, text: str) -> None:
         """A line about one request on stderr, with --verbose."""
