@@ -35,7 +35,7 @@ def parsed(text: str) -> str:
     return join(*keys)
 
 
-_STEP = re.compile(r'\.("(?:[^"\\]|\\.)*"|[^."]+)')
+_STEP = re.compile(r'\.("(?:[^"\\]|\\.)*"|[^."][^.]*)')
 
 
 def get(document: Mapping[str, Json], pointer: str) -> Value:

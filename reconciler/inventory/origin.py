@@ -34,7 +34,7 @@ def statements(layers: Sequence[Layer], path: str, today: date) -> Iterator[Stat
             if _related(path, locked):
                 yield Statement(layer, place, "locks")
         for gone, place in layer.unset.items():
-            if _related(path, gone):
+            if within(path, gone):
                 yield Statement(layer, place, "unsets")
         reached = spoken(layer, path)
         if reached is not None:
