@@ -3,10 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,9 +12,9 @@ from reconciler.apply import drafts
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import settled_at
 from reconciler.config import Settings
+from reconciler.desired import Validated, desired_state, rules_of, validate
 from reconciler.errors import (
     ConfigError,
-    InventoryError,
     LeaseLost,
     LineageMismatch,
     Locked,
@@ -24,17 +22,9 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
-from reconciler.inventory import across, resolve
-from reconciler.inventory import validate as fields
 from reconciler.inventory.commit import commit_of
-from reconciler.inventory.compile import Schema, compiled
-from reconciler.inventory.document import Finding
-from reconciler.inventory.files import display
-from reconciler.inventory.locate import locate, news
-from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import origin
-from reconciler.inventory.read import field_sources, read
-from reconciler.inventory.schema import packaged_path, read_schema
+from reconciler.inventory.read import field_sources
 from reconciler.model import (
     Change,
     DesiredState,
@@ -51,7 +41,7 @@ from reconciler.plan.body import body, removed_keys
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.guard import guard
 from reconciler.plan.manage import parted
-from reconciler.plan.marks import Marks, marks, misplaced
+from reconciler.plan.marks import Marks
 from reconciler.plan.places import Origin, placed, wanted
 from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
@@ -68,80 +58,7 @@ if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
     from reconciler.apply.run import Run
 
-
-UNHIDE = "put it on the field itself, directly under `properties`"
-
-
-@dataclass(frozen=True, slots=True)
-class Validated:
-    """What the inventory says. `desired` may only be used when `problems` is empty; `warnings` stop nothing."""
-
-    desired: DesiredState
-    problems: tuple[Problem, ...]
-    files: int
-    warnings: tuple[Problem, ...] = ()
-
-
-def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | None = None) -> Validated:
-    """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
-
-    Overrides that ended before `today` (in UTC, unless given) count for nothing. A schema that marks secrets leaves the
-    problems without source lines: a secret may stand on any of them.
-    """
-    today = today or datetime.now(UTC).date()
-    schema_path = settings.schema or packaged_path("device")
-    schema_name = display(settings.root, schema_path)
-    document = read_schema(schema_path, schema_name)
-    schema = document if isinstance(document, Problem) else compiled(document, schema_name)
-    rules = marks(schema.document) if isinstance(schema, Schema) else Marks()
-    lists = ListRules(rules.merged_sets, rules.merged_by)
-
-    reading = read(settings.root, settings.inventory, paths or (settings.inventory,))
-    candidates, findings = resolve.resolve(
-        reading.documents,
-        defaults=reading.defaults,
-        groups=reading.groups,
-        rules=lists,
-        today=today,
-        known=None if paths else rules.known,
-    )
-    problems = list(reading.problems)
-    where = fields.spots(lists, today)
-    if isinstance(schema, Schema):
-        findings += fields.validate(candidates, schema, rules.sensitive, where)
-        findings += across.repeated(candidates, rules.unique, where)
-        findings += across.dangling(candidates, rules.references, where) if not paths else ()
-        findings += [_misplaced(schema_name, place, why) for place, why in misplaced(schema.document)]
-    elif isinstance(schema, Finding):
-        findings.append(schema)
-    else:
-        problems.append(schema)
-
-    files = {document.file: document for document in reading.all}
-    findings = news(findings, {name: document.damaged for name, document in files.items()})
-    located = locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
-    warnings = [problem for problem, finding in zip(located, findings, strict=True) if finding.warning]
-    problems += [problem for problem, finding in zip(located, findings, strict=True) if not finding.warning]
-    shows_lines = isinstance(schema, Schema) and not rules.secret
-    return Validated(
-        DesiredState(resolve.devices(candidates), today),
-        _in_order(problems, shows_lines=shows_lines),
-        reading.files,
-        _in_order(warnings, shows_lines=shows_lines),
-    )
-
-
-def _in_order(problems: Sequence[Problem], *, shows_lines: bool) -> tuple[Problem, ...]:
-    shown = problems if shows_lines else [replace(problem, excerpt="") for problem in problems]
-    return tuple(sorted(shown, key=lambda item: (item.source.file, item.source.line, item.source.column, item.code)))
-
-
-def _misplaced(schema_name: str, place: str, why: str) -> Finding:
-    if place.endswith("/writeOnly"):
-        return Finding("RC506", f"{why}: the secret would be shown", UNHIDE, schema_name, place)
-    return Finding(
-        "RC503", why, "put it on a field, directly under `properties`, as docs/inventory.md shows", schema_name, place
-    )
+__all__ = ["Validated", "apply", "plan", "validate"]
 
 
 def plan(
@@ -156,7 +73,7 @@ def plan(
 
     Raises InventoryError, StateError, and Usage for a target that matches nothing.
     """
-    desired, rules = _desired(settings, today, warn), _rules(settings)
+    desired, rules = desired_state(settings, today, warn), rules_of(settings)
     where = _origin(desired.today)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
@@ -289,10 +206,10 @@ def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str]
 ) -> tuple[tuple[Serial, ...], list[Task]]:
     """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
-    rules = _rules(settings)
+    rules = rules_of(settings)
     changes = agreed.changes
     if serials := bare(changes):
-        changes = filled(changes, serials, _desired(settings).devices, snapshot.devices)
+        changes = filled(changes, serials, desired_state(settings).devices, snapshot.devices)
     settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(
@@ -319,29 +236,6 @@ def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) 
         secret=rules.secret,
         not_before=settled_at(state.unknown, sent, now=time.time(), timeout=settings.api.timeout) if state else 0.0,
     )
-
-
-def _desired(
-    settings: Settings,
-    today: date | None = None,
-    warn: Callable[[Sequence[Problem]], None] = lambda _: None,
-) -> DesiredState:
-    validated = validate(settings, today=today)
-    if validated.problems:
-        raise InventoryError(validated.problems)
-    warn(validated.warnings)
-    return validated.desired
-
-
-def _rules(settings: Settings) -> Marks:
-    path = settings.schema or packaged_path("device")
-    match read_schema(path, display(settings.root, path)):
-        case dict() as document:
-            return marks(document)
-        case Problem() as problem:
-            raise InventoryError([problem])
-        case _:
-            return Marks()
 
 
 def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "DeviceApi"]:

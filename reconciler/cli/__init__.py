@@ -32,6 +32,7 @@ COMMANDS = {
     "show": "Print a saved plan.",
     "state": "Look at what was last applied; forget a device; free a lock.",
     "audit": "Read the journal, or check that nobody altered it.",
+    "schemas": "Write the schemas by which editors check inventory files.",
     "sandbox": "Run a simulated device API on this machine.",
     "demo": "See the whole cycle against a sandbox, in half a minute.",
 }
