@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 from reconciler.config import Settings
-from reconciler.errors import ConfigError, InventoryError
+from reconciler.errors import ConfigError, InventoryError, Usage
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.compile import Schema, compiled
@@ -16,8 +17,9 @@ from reconciler.inventory.files import display
 from reconciler.inventory.locate import locate, news
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.read import read
+from reconciler.inventory.replacing import replaced
 from reconciler.inventory.schema import packaged_path, read_schema
-from reconciler.model import DesiredState, Json, Problem
+from reconciler.model import DesiredState, Json, Problem, Serial, Source
 from reconciler.plan.marks import Marks, marks, misplaced
 
 UNHIDE = "put it on the field itself, directly under `properties`"
@@ -111,6 +113,44 @@ def _misplaced(schema_name: str, place: str, why: str) -> Finding:
     return Finding(
         "RC503", why, "put it on a field, directly under `properties`, as docs/inventory.md shows", schema_name, place
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A file that is to hold `text`, so that the device declared at `source` is another one."""
+
+    file: Path
+    source: Source
+    text: str
+
+
+def replacement(settings: Settings, old: str, new: str) -> Replacement:
+    """How the inventory declares the device `new` where it declares `old`, which that one replaces.
+
+    Raises InventoryError for an inventory that is not valid as it is, and Usage if there is no such device, the new
+    serial number is none or is declared already, or the old one is written in a way that cannot be changed in place.
+    """
+    devices = desired_state(settings).devices
+    device = devices.get(Serial(old))
+    if device is None:
+        close = get_close_matches(old, devices, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise Usage(f"the inventory declares no device {old}{hint}")
+    if not resolve.SERIAL.fullmatch(new):
+        raise Usage(f'{new!r} is no serial number; expected letters, digits, ".", "_" and "-", at most 128')
+    other = next((item for serial, item in devices.items() if serial.casefold() == new.casefold()), None)
+    if other is not None:
+        raise Usage(f"{new} is declared already, at {other.source}")
+    file = settings.root / device.source.file
+    text = file.read_bytes().decode()
+    try:
+        changed = replaced(text, device.layers[-1].pointer, old, new)
+    except ValueError:
+        raise Usage(
+            f"{device.source}: the serial number is written in a way that cannot be changed in place;"
+            f" write it as {new} yourself, and add: $replaces: {old}"
+        ) from None
+    return Replacement(file, device.source, changed)
 
 
 def desired_state(
