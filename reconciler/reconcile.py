@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -31,20 +32,11 @@ from reconciler.inventory.document import Finding
 from reconciler.inventory.locate import locate, news
 from reconciler.inventory.read import display, field_sources, read
 from reconciler.inventory.schema import packaged_path, read_schema
-from reconciler.model import (
-    Change,
-    DesiredState,
-    Draft,
-    Outcome,
-    Plan,
-    Problem,
-    Refusal,
-    Serial,
-    Snapshot,
-)
+from reconciler.model import Change, DesiredState, Draft, GuardCheck, Outcome, Plan, Problem, Serial, Snapshot
 from reconciler.plan.body import body, removed_keys
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.guard import guard
+from reconciler.plan.lifecycle import strangers
 from reconciler.plan.marks import Marks, marks, misplaced
 from reconciler.plan.places import placed, wanted
 from reconciler.plan.plan_file import digest
@@ -110,10 +102,13 @@ def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
     return Validated(DesiredState(resolve.devices(candidates)), tuple(problems), reading.files)
 
 
-def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = False) -> Plan:
+def plan(
+    settings: Settings, *, targets: Sequence[str] = (), resend: bool = False, clock: Callable[[], float] = time.time
+) -> Plan:
     """What apply would change. Takes no lease, and needs neither token nor network.
 
-    Raises InventoryError, StateError, and Usage for a target that matches nothing.
+    The guards look at the moment that `clock` tells (UNIX seconds); nothing else in a plan depends on it.
+    Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
     desired, rules = _desired(settings), _rules(settings)
     with closing(open_state(settings.state, settings.root)) as backend:
@@ -121,16 +116,23 @@ def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = Fals
     check_lineage(snapshot, settings.lineage, settings.state)
     ours, theirs = target(desired, snapshot, targets)
     changes = diff(
-        ours, theirs, marks=rules, removed=settings.on_removed.field, merged=settings.api.merges, resend=resend
+        ours,
+        theirs,
+        marks=rules,
+        removed=settings.on_removed.field,
+        merged=settings.api.merges,
+        resend=resend,
+        decommission=settings.on_removed.decommission,
     )
     asked = wanted(changes, ours)
     places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
+    changes = placed(changes, ours, places)
     return Plan(
         lineage=snapshot.lineage,
         revision=snapshot.revision,
-        changes=placed(changes, ours, places),
+        changes=changes,
         unchanged=len(ours.devices.keys() - {change.serial for change in changes}),
-        refusals=_refusals(settings, changes, snapshot),
+        guards=_checks(settings, changes, snapshot, clock()),
         standing=standing(theirs, changes),
         targets=tuple(targets),
         digest=digest(changes),
@@ -146,6 +148,7 @@ def apply(
     allowed: Sequence[str] = (),
     lock_timeout: float = 10.0,
     max_duration: float | None = None,
+    clock: Callable[[], float] = time.time,
     waiting: Callable[[Locked], None] = lambda _: None,
     progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
@@ -153,7 +156,8 @@ def apply(
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
-    neither end of its change, and Refused if a guard that is not `allowed` says no.
+    neither end of its change, and Refused if a guard that is not `allowed` says no to what is still to do. The guards
+    look at the moment that `clock` tells (UNIX seconds) once the state is ours; a run that has begun is finished.
     """
     from reconciler.apply.run import Run, Tempo, carry_out
 
@@ -165,7 +169,7 @@ def apply(
         _check_lineage(settings, agreed, backend.read())
         held = stack.enter_context(hold(backend, holder, timeout=lock_timeout, waiting=waiting))
         snapshot = backend.read()
-        done, tasks = _tasks(settings, agreed, snapshot, allowed)
+        done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
         commit = commit_of(settings.root, environ)
 
         def append(entries: Sequence[Draft]) -> None:
@@ -174,13 +178,8 @@ def apply(
             except ValueError as error:
                 raise StateError(f"what a server answered cannot be recorded: {error}") from error
 
-        append(
-            [
-                drafts.began(
-                    agreed, holder, commit=commit, server=settings.api.server, allowed=allowed, run=run_id, at=started
-                )
-            ]
-        )
+        server = settings.api.server
+        append([drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)])
         carried = carry_out(
             tasks,
             run_id=run_id,
@@ -213,36 +212,35 @@ def _check_lineage(settings: Settings, agreed: Plan, snapshot: Snapshot) -> None
         )
 
 
-def _refusals(settings: Settings, changes: Sequence[Change], snapshot: Snapshot) -> tuple[Refusal, ...]:
-    limits = settings.guard
+def _checks(settings: Settings, changes: Sequence[Change], snapshot: Snapshot, moment: float) -> tuple[GuardCheck, ...]:
     return guard(
         changes,
         snapshot.devices,
-        max_changed_pct=limits.max_changed_pct,
-        max_released_pct=limits.max_released_pct,
-        floor=limits.floor,
-        protected=limits.protected,
+        limits=settings.guard,
+        moment=datetime.fromtimestamp(moment, UTC),
+        lifecycle=settings.lifecycle,
         removed=settings.on_removed.field,
         servers=(snapshot.server, settings.api.server),
     )
 
 
 def _tasks(
-    settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str]
+    settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
 ) -> tuple[tuple[Serial, ...], list[Task]]:
     """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
     rules = _rules(settings)
     changes = agreed.changes
     if serials := bare(changes):
-        changes = filled(changes, serials, _desired(settings).devices, snapshot.devices)
+        devices, decommission = _desired(settings).devices, settings.on_removed.decommission
+        changes = filled(changes, serials, devices, snapshot.devices, decommission=decommission)
     settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(
             f"{', '.join(settled.stale[:50])} moved since this plan was made; nothing was sent; plan again",
             settled.stale,
         )
-    refusals = [item for item in _refusals(settings, settled.todo, snapshot) if item.rule not in allowed]
-    if refusals:
+    checks = _checks(settings, settled.todo, snapshot, moment)
+    if refusals := [check for check in checks if not check.passed and check.rule not in allowed]:
         raise Refused(refusals)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
     return settled.done, sorted(tasks, key=lambda task: task.not_before)
@@ -274,6 +272,8 @@ def _rules(settings: Settings) -> Marks:
     path = settings.schema or packaged_path("device")
     match read_schema(path, display(settings.root, path)):
         case dict() as document:
+            for words in strangers(settings.lifecycle, settings.on_removed.decommission, document):
+                raise ConfigError(f"{settings.file}: {words}")
             return marks(document)
         case Problem() as problem:
             raise InventoryError([problem])

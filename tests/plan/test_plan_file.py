@@ -8,7 +8,7 @@ from hypothesis import assume, given
 
 from reconciler.errors import PlanFileError
 from reconciler.inventory.schema import packaged_schema
-from reconciler.model import ABSENT, NEVER_SENT, Divergence, Plan, Refusal, Serial, Source, Standing
+from reconciler.model import ABSENT, NEVER_SENT, Divergence, GuardCheck, Plan, Serial, Source, Standing
 from reconciler.plan.diff import diff
 from reconciler.plan.marks import Marks
 from reconciler.plan.plan_file import digest, from_json, to_json
@@ -39,7 +39,10 @@ def test_everything_beside_the_changes_round_trips_too() -> None:
     plan = replace(
         plan,
         changes=(change,),
-        refusals=(Refusal("protected", "no", "do this"),),
+        guards=(
+            GuardCheck("protected", passed=False, message="no", override="do this"),
+            GuardCheck("max_changed_pct", passed=True, message="1 of 3", measured=100 / 3, limit=50.0),
+        ),
         standing=(Standing(AP, (Divergence("/vlan", 1, ABSENT),)),),
         targets=("AP-*",),
     )
