@@ -138,8 +138,8 @@ def test_a_freeze_window_is_every_day_and_all_day_in_utc_unless_it_says_otherwis
         """,
     ).guard.freeze
 
-    assert (always.days, always.start, always.end, always.label) == (set(range(7)), 0, 1440, "every day UTC")
-    assert (nights.days, nights.start, nights.end) == ({4, 5}, 1080, 360)
+    assert (always.days, always.start, always.end, always.label) == (frozenset(range(7)), 0, 1440, "every day UTC")
+    assert (nights.days, nights.start, nights.end) == (frozenset({4, 5}), 1080, 360)
     assert (nights.label, nights.reason) == ("fri, sat 18:00-06:00 Europe/Paris", "the shop is full")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Action, Change, DeviceState, GuardCheck, Json, Serial, Value
+from reconciler.plan.decommission import asked
 from reconciler.plan.news import news, same
 from reconciler.plan.wording import named
 from reconciler.pointer import get, join, patched
@@ -67,12 +68,11 @@ def _moves(
     change: Change, state: DeviceState, pointer: str, transitions: Mapping[str, tuple[str, ...]]
 ) -> Iterator[str]:
     """The moves of one device that have no way, in words."""
-    held = get(state.fields, pointer)
-    sent = get(state.unknown.body, pointer) if state.unknown else ABSENT
+    held, sent = get(state.fields, pointer), get(asked(state), pointer)
     goal = get(patched(state.fields, [(field.path, field.after) for field in change.fields]), pointer)
     if not transitions or goal is ABSENT or same(goal, sent):
         return
-    for value in (held, sent):
+    for value in (held,) if same(held, sent) else (held, sent):
         if value is ABSENT or same(value, goal):
             continue
         ways = transitions.get(_word(value))

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Change, DeviceState, FieldChange, Value
+from reconciler.plan.decommission import asked
 from reconciler.pointer import get
 
 
 def news(change: Change, state: DeviceState) -> Iterator[FieldChange]:
-    """The fields whose new value was neither confirmed nor sent before, without an answer so far."""
-    sent = state.unknown.body if state.unknown else {}
+    """The fields that a device gets which it neither was confirmed to have nor was asked to by its last PUT."""
+    last = asked(state)
     for field in change.fields:
-        if not any(same(field.after, get(known, field.path)) for known in (state.fields, sent)):
+        if not any(same(field.after, get(known, field.path)) for known in (state.fields, last)):
             yield field
 
 
