@@ -30,15 +30,20 @@ def lived(changes: Sequence[Change], devices: Mapping[Serial, DeviceState], sett
             continue
         for move in _moves(change, state, pointer, settings.transitions):
             moves.setdefault(move, []).append(change.serial)
-        held = get(state.fields, pointer)
-        stopped = change.action is not Action.DECOMMISSION and held is not ABSENT and _word(held) in settings.frozen
-        if stopped and any(news(change, state)):
-            frozen.setdefault(_word(held), []).append(change.serial)
+        value = None if change.action is Action.DECOMMISSION else frozen_as(state, settings)
+        if value is not None and any(news(change, state)):
+            frozen.setdefault(value, []).append(change.serial)
     said = [f"{named(serials)} would go {move}" for move, serials in moves.items()]
     said += [f"{named(serials)}: frozen, being {value}" for value, serials in frozen.items()]
     if said:
         return GuardCheck("lifecycle", passed=False, message=f"{settings.field}: {'; '.join(said)}", override=OVERRIDE)
     return GuardCheck("lifecycle", passed=True, message=f"{settings.field} only moves where it may")
+
+
+def frozen_as(state: DeviceState, settings: LifecycleSettings) -> str | None:
+    """The value for which a device is not changed any more, if it has one."""
+    held = get(state.fields, join(*settings.field.split(".")))
+    return _word(held) if held is not ABSENT and _word(held) in settings.frozen else None
 
 
 def strangers(settings: LifecycleSettings, patch: Mapping[str, Json] | None, schema: Json) -> Iterator[str]:
