@@ -273,7 +273,7 @@ def _rules(settings: Settings) -> Marks:
     match read_schema(path, display(settings.root, path)):
         case dict() as document:
             for words in strangers(settings.lifecycle, settings.on_removed.decommission, document):
-                raise ConfigError(f"{settings.file}: {words}")
+                raise ConfigError(f"{settings.file or 'the settings'}: {words}")
             return marks(document)
         case Problem() as problem:
             raise InventoryError([problem])

@@ -19,7 +19,7 @@ def frozen(windows: Sequence[Freeze], moment: datetime, *, changes: int) -> Guar
             override="apply once it is over, change guard.freeze in a reviewed change, or: --allow freeze",
         )
     if not windows:
-        return GuardCheck("freeze", passed=True, message="no freeze window is set")
+        return GuardCheck("freeze", passed=True, message="no freeze window")
     return GuardCheck("freeze", passed=True, message="nothing to freeze" if shut else "outside every freeze window")
 
 

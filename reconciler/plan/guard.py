@@ -69,7 +69,7 @@ def _protected(
     if found:
         override = "take that field out of the change, remove it from guard.protected, or: --allow protected"
         return GuardCheck("protected", passed=False, message="; ".join(found), override=override)
-    said = f"protected and untouched: {', '.join(protected)}" if protected else "no field is protected"
+    said = f"protected and untouched: {', '.join(protected)}" if protected else "no field protected"
     return GuardCheck("protected", passed=True, message=said)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Action, Change, DeviceState, GuardCheck, Json, Serial, Value
 from reconciler.plan.decommission import asked
+from reconciler.plan.marks import marks
 from reconciler.plan.news import news, same
 from reconciler.plan.wording import named
 from reconciler.pointer import get, join, patched
@@ -47,8 +48,13 @@ def frozen_as(state: DeviceState, settings: LifecycleSettings) -> str | None:
 
 
 def strangers(settings: LifecycleSettings, patch: Mapping[str, Json] | None, schema: Json) -> Iterator[str]:
-    """Values that the settings speak of and the schema's `enum` does not know, in words; defaults are not asked."""
+    """Values that the settings speak of and the schema's `enum` does not know, in words.
+
+    Also that its field is a secret. What is frozen by default need not be known.
+    """
     pointer = join(*settings.field.split("."))
+    if isinstance(schema, dict) and marks(schema).sensitive(pointer):
+        yield f"lifecycle.field is {settings.field}, which the schema marks as a secret; refusals would show its values"
     claims = [("lifecycle.transitions", value) for value in settings.transitions]
     claims += [(f"lifecycle.transitions.{key}", value) for key, ways in settings.transitions.items() for value in ways]
     if settings.frozen != LifecycleSettings().frozen:
@@ -73,9 +79,11 @@ def _moves(
     change: Change, state: DeviceState, pointer: str, transitions: Mapping[str, tuple[str, ...]]
 ) -> Iterator[str]:
     """The moves of one device that have no way, in words."""
+    if not transitions:
+        return
     held, sent = get(state.fields, pointer), get(asked(state), pointer)
     goal = get(patched(state.fields, [(field.path, field.after) for field in change.fields]), pointer)
-    if not transitions or goal is ABSENT or same(goal, sent):
+    if goal is ABSENT or same(goal, sent):
         return
     for value in (held,) if same(held, sent) else (held, sent):
         if value is ABSENT or same(value, goal):

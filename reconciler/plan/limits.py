@@ -37,7 +37,8 @@ def _share(word: str, count: int, limit: float, total: int, floor: int) -> Guard
         verb = COUNTED[word][1]
         message = f"the plan would {verb} {count:,} of {total:,} devices ({share:.3g} %); the limit is {limit:g} %"
         return _refused(rule, message, share, limit)
-    return _passed(rule, f"{count:,} of {total:,} {word} ({share:.3g} %, limit {limit:g} %)", share, limit)
+    said = f"{count:,} of {total:,} {word} ({share:.3g} %, limit" if count else f"0 {word} (limit"
+    return _passed(rule, f"{said} {limit:g} %)", share, limit)
 
 
 def _absolute(word: str, count: int, limit: int | None) -> GuardCheck:

@@ -8,7 +8,7 @@ from click import style
 from reconciler.model import GuardCheck
 from reconciler.printable import printable
 
-WIDTH = 118
+WIDTH = 120
 QUIET = frozenset({"lifecycle", "on_removed.field", "unknown", "server"})
 """Rules that have nothing to say to people while they pass."""
 COUNTED = frozenset({"max_changed", "max_released", "max_adopted"})
@@ -25,10 +25,10 @@ def guards_text(checks: Sequence[GuardCheck]) -> Iterator[str]:
         for check in checks
         if check.passed and check.rule not in QUIET and not (check.rule in COUNTED and check.limit is None)
     ]
-    verdict = f"refused by {', '.join(refusing)}" if refusing else "all pass"
+    verdict = [f"refused by {', '.join(refusing)}"] if refusing else []
     # A part is never broken inside: its blanks are hidden from the wrapping.
-    parts = [part.replace(" ", "\0") for part in ("Guards: " + verdict, *heard)]
-    lines = textwrap.wrap(" · ".join(parts), WIDTH, break_long_words=False, break_on_hyphens=False)
+    parts = [part.replace(" ", "\0") for part in (*verdict, *heard)]
+    lines = textwrap.wrap("Guards:\0" + " · ".join(parts), WIDTH, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines):
         text = line.replace("\0", " ").removeprefix("· ").removesuffix(" ·")
         if number == 0:
@@ -46,7 +46,9 @@ def refusals_text(checks: Sequence[GuardCheck]) -> Iterator[str]:
 
 
 def guards_table(checks: Sequence[GuardCheck]) -> Iterator[str]:
-    """Each rule on a line of its own, for a fence that colours `+` and `-`."""
+    """Each rule on a line of its own, for a fence that colours `+` and `-`; below one that refuses, what to do."""
     width = max((len(check.rule) for check in checks), default=0)
     for check in checks:
         yield f"{'+' if check.passed else '-'} {check.rule:{width}}  {printable(check.message)}"
+        if not check.passed:
+            yield f"  {' ' * width}  {printable(check.override)}"

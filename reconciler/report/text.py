@@ -108,9 +108,9 @@ def _group(group: Sequence[Change], width: int, brief: bool, merges: Callable[[s
     place = f"{first.source.file}:{first.source.line}" if first.source and len(group) == 1 else ""
     note = {
         Action.RELEASE: "no longer in the inventory: forgotten, nothing is sent",
-        Action.DECOMMISSION: "no longer in the inventory: sent once more, and kept as it is then"
+        Action.DECOMMISSION: "no longer in the inventory: one last PUT, then kept"
         if not first.unknown
-        else "no longer in the inventory, and the last PUT had no trustworthy answer: sent once more with it",
+        else "no longer in the inventory: one last PUT, with what had no answer, then kept",
         Action.RESEND: "the last PUT had no trustworthy answer: sent again"
         if first.unknown
         else "the server does not show what was sent: sent again",

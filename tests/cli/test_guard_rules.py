@@ -34,7 +34,7 @@ def test_every_plan_says_what_every_guard_found(declare: Declare, run: Run, tmp_
 
     guards = text.stdout[text.stdout.index("Guards: ") :].replace("\n ", " ·")
     assert guards.rstrip() == (
-        "Guards: all pass · 0 of 0 changed (0 %, limit 30 %) · 0 of 0 released (0 %, limit 5 %) · 1 adopted (limit 5)"
+        "Guards: 0 changed (limit 30 %) · 0 released (limit 5 %) · 1 adopted (limit 5)"
         " · fan-out 0 (no limit) · protected and untouched: status · outside every freeze window"
     )
     jsonschema_rs.validator_for(packaged_schema("plan")).validate(document)
@@ -66,6 +66,28 @@ def test_a_refused_plan_shows_the_rule_the_reason_and_the_way_out_in_every_form(
     assert (refusal["rule"], refusal["measured"], refusal["limit"]) == ("max_changed", 1, 0)
     assert refusal["override"].endswith("or: --allow max_changed")
     assert document["refusals"] == [{key: refusal[key] for key in ("rule", "message", "override")}]
+
+
+def test_a_line_that_reaches_too_far_is_refused_when_it_is_planned_and_when_it_is_applied(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def on_one_line(status: str) -> None:
+        devices = [{"serial_number": serial, "status": status} for serial in ("AP-1", "AP-2", "AP-3")]
+        declare("fleet.yaml", json.dumps({"devices": devices}))
+
+    (tmp_path / "reconciler.toml").write_text(API + "[guard]\nmax_fan_out = 2\n")
+    sandbox.seed("AP-1", "AP-2", "AP-3")
+    on_one_line("active")
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0, "an adoption is no change"
+    on_one_line("inactive")
+    sandbox.forget_requests()
+    said = "refused by max_fan_out: inventory/fleet.yaml:1 changes 3 devices; the limit for one line is 2\n"
+
+    assert said in run("plan", "--out", "p.json").stdout
+    saved = run("apply", "p.json", environ=sandbox.environ)
+    assert (saved.code, said in saved.stderr) == (6, True)
+    assert sandbox.requests("PUT") == ()
+    assert run("apply", "p.json", "--allow", "max_fan_out", environ=sandbox.environ).code == 0
 
 
 def test_a_freeze_is_lifted_by_name_and_the_journal_says_so(

@@ -102,4 +102,4 @@ def test_a_change_in_a_window_is_refused_with_the_reason_and_the_way_out() -> No
 def test_nothing_to_do_is_not_refused_and_no_moment_is_named() -> None:
     assert frozen([window()], paris("2026-11-27T12:00"), changes=0).message == "nothing to freeze"
     assert frozen([window("01:00", "02:00")], paris("2026-11-27T12:00"), changes=1).passed
-    assert frozen([], paris("2026-11-27T12:00"), changes=1).message == "no freeze window is set"
+    assert frozen([], paris("2026-11-27T12:00"), changes=1).message == "no freeze window"

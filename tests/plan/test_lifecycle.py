@@ -150,3 +150,10 @@ def test_a_station_that_the_schema_does_not_know_is_named(
     assert len(found) == len(says)
     for words, part in zip(found, says, strict=True):
         assert part in words
+
+
+def test_a_secret_cannot_be_the_field_of_the_lifecycle() -> None:
+    schema: Json = {"properties": {"psk": {"type": "string", "writeOnly": True}}}
+
+    [words] = strangers(LifecycleSettings(field="psk"), None, schema)
+    assert "marks as a secret" in words
