@@ -20,6 +20,7 @@ from reconciler.inventory.read import read
 from reconciler.inventory.replacing import replaced
 from reconciler.inventory.schema import packaged_path, read_schema
 from reconciler.model import DesiredState, Json, Problem, Serial, Source
+from reconciler.plan.lifecycle import strangers
 from reconciler.plan.marks import Marks, marks, misplaced
 
 UNHIDE = "put it on the field itself, directly under `properties`"
@@ -171,6 +172,8 @@ def rules_of(settings: Settings) -> Marks:
     path = settings.schema or packaged_path("device")
     match read_schema(path, display(settings.root, path)):
         case dict() as document:
+            for words in strangers(settings.lifecycle, settings.on_removed.decommission, document):
+                raise ConfigError(f"{settings.file or 'the settings'}: {words}")
             return marks(document)
         case Problem() as problem:
             raise InventoryError([problem])

@@ -24,7 +24,7 @@ The number is the exit code of the process, inherited downwards.
 from collections.abc import Sequence
 from typing import ClassVar
 
-from reconciler.model import Lease, Problem, Refusal, Serial
+from reconciler.model import GuardCheck, Lease, Problem, Serial
 
 
 class ReconcilerError(Exception):
@@ -110,7 +110,7 @@ class Refused(ReconcilerError):
 
     exit_code = 6
 
-    def __init__(self, refusals: Sequence[Refusal]) -> None:
+    def __init__(self, refusals: Sequence[GuardCheck]) -> None:
         super().__init__("; ".join(refusal.message for refusal in refusals))
         self.refusals = tuple(refusals)
 

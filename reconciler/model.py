@@ -142,6 +142,8 @@ class Action(StrEnum):
     """The outcome of an earlier PUT is unknown: its fields, at their current desired values."""
     RELEASE = "release"
     """No longer in the inventory: forgotten, nothing is sent."""
+    DECOMMISSION = "decommission"
+    """No longer in the inventory, where the settings say so: a last PUT of the fields that they name, then kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,23 +178,29 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A guard that does not let a plan be applied. `rule` is what `--allow` takes."""
+class GuardCheck:
+    """What one guard found. One that did not pass is a refusal: `rule` is what `--allow` takes, `override` says so.
+
+    `measured` and `limit` are numbers of devices, or percentages where the rule is one; None where there is no number.
+    """
 
     rule: str
+    passed: bool
     message: str
-    override: str
+    override: str = ""
+    measured: float | None = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All changes, in serial order, and what they were computed from."""
+    """All changes, in serial order, and what they were computed from. `guards`: every rule, passed or not."""
 
     lineage: str
     revision: int
     changes: tuple[Change, ...]
     unchanged: int
-    refusals: tuple[Refusal, ...] = ()
+    guards: tuple[GuardCheck, ...] = ()
     standing: tuple["Standing", ...] = ()
     targets: tuple[str, ...] = ()
     digest: str = ""
@@ -202,6 +210,11 @@ class Plan:
     """What would be done about the devices that are only observed."""
     paused: tuple[Serial, ...] = ()
     """Devices that are left alone."""
+
+    @property
+    def refusals(self) -> tuple[GuardCheck, ...]:
+        """The guards that do not let this plan be applied."""
+        return tuple(check for check in self.guards if not check.passed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import fields as fields_of
-from datetime import date
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -30,10 +30,10 @@ from reconciler.model import (
     DesiredState,
     Device,
     Draft,
+    GuardCheck,
     Outcome,
     Plan,
     Problem,
-    Refusal,
     Serial,
     Snapshot,
 )
@@ -64,17 +64,19 @@ __all__ = ["Validated", "apply", "plan", "validate"]
 def plan(
     settings: Settings,
     *,
-    today: date | None = None,
     targets: Sequence[str] = (),
     resend: bool = False,
+    clock: Callable[[], float] = time.time,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
 ) -> Plan:
-    """What apply would change as of `today` (as in `validate`). Needs no lease, no token and no network.
+    """What apply would change. Takes no lease, and needs neither token nor network.
 
-    Raises InventoryError, StateError, and Usage for a target that matches nothing.
+    Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
+    Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
-    desired, rules = desired_state(settings, today, warn), rules_of(settings)
-    where = _origin(desired.today)
+    moment = clock()
+    desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), rules_of(settings)
+    where = _origin(desired)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
@@ -82,7 +84,13 @@ def plan(
 
     def changed(ours: DesiredState, theirs: Snapshot) -> tuple[Change, ...]:
         changes = diff(
-            ours, theirs, marks=rules, removed=settings.on_removed.field, merged=settings.api.merges, resend=resend
+            ours,
+            theirs,
+            marks=rules,
+            removed=settings.on_removed.field,
+            merged=settings.api.merges,
+            resend=resend,
+            decommission=settings.on_removed.decommission,
         )
         asked = wanted(changes, ours, where)
         places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
@@ -95,7 +103,7 @@ def plan(
         revision=snapshot.revision,
         changes=changes,
         unchanged=len(managed[0].devices.keys() - {change.serial for change in changes}),
-        refusals=_refusals(settings, changes, snapshot),
+        guards=_checks(settings, changes, snapshot, moment),
         standing=standing(managed[1], changes),
         targets=tuple(targets),
         digest=digest(changes),
@@ -105,9 +113,9 @@ def plan(
     )
 
 
-def _origin(today: date) -> Origin:
+def _origin(desired: DesiredState) -> Origin:
     def found(device: Device, path: str) -> tuple[str, str] | None:
-        said = origin(device.layers, path, today)
+        said = origin(device.layers, path, desired.today)
         return (said.layer.file, said.pointer) if said else None
 
     return found
@@ -121,6 +129,7 @@ def apply(
     allowed: Sequence[str] = (),
     lock_timeout: float = 10.0,
     max_duration: float | None = None,
+    clock: Callable[[], float] = time.time,
     waiting: Callable[[Locked], None] = lambda _: None,
     progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
@@ -128,7 +137,8 @@ def apply(
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
-    neither end of its change, and Refused if a guard that is not `allowed` says no.
+    neither end of its change, and Refused if a guard that is not `allowed` says no to what is still to do. The guards
+    look at the moment that `clock` tells (UNIX seconds) once the state is ours; a run that has begun is finished.
     """
     from reconciler.apply.run import Run, Tempo, carry_out
 
@@ -140,7 +150,7 @@ def apply(
         _check_lineage(settings, agreed, backend.read())
         held = stack.enter_context(hold(backend, holder, timeout=lock_timeout, waiting=waiting))
         snapshot = backend.read()
-        done, tasks = _tasks(settings, agreed, snapshot, allowed)
+        done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
         commit = commit_of(settings.root, environ)
 
         def append(entries: Sequence[Draft]) -> None:
@@ -149,13 +159,8 @@ def apply(
             except ValueError as error:
                 raise StateError(f"what a server answered cannot be recorded: {error}") from error
 
-        append(
-            [
-                drafts.began(
-                    agreed, holder, commit=commit, server=settings.api.server, allowed=allowed, run=run_id, at=started
-                )
-            ]
-        )
+        server = settings.api.server
+        append([drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)])
         carried = carry_out(
             tasks,
             run_id=run_id,
@@ -188,36 +193,35 @@ def _check_lineage(settings: Settings, agreed: Plan, snapshot: Snapshot) -> None
         )
 
 
-def _refusals(settings: Settings, changes: Sequence[Change], snapshot: Snapshot) -> tuple[Refusal, ...]:
-    limits = settings.guard
+def _checks(settings: Settings, changes: Sequence[Change], snapshot: Snapshot, moment: float) -> tuple[GuardCheck, ...]:
     return guard(
         changes,
         snapshot.devices,
-        max_changed_pct=limits.max_changed_pct,
-        max_released_pct=limits.max_released_pct,
-        floor=limits.floor,
-        protected=limits.protected,
+        limits=settings.guard,
+        moment=datetime.fromtimestamp(moment, UTC),
+        lifecycle=settings.lifecycle,
         removed=settings.on_removed.field,
         servers=(snapshot.server, settings.api.server),
     )
 
 
 def _tasks(
-    settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str]
+    settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
 ) -> tuple[tuple[Serial, ...], list[Task]]:
     """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
     rules = rules_of(settings)
     changes = agreed.changes
     if serials := bare(changes):
-        changes = filled(changes, serials, desired_state(settings).devices, snapshot.devices)
+        devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
+        changes = filled(changes, serials, devices, snapshot.devices, decommission=decommission)
     settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(
             f"{', '.join(settled.stale[:50])} moved since this plan was made; nothing was sent; plan again",
             settled.stale,
         )
-    refusals = [item for item in _refusals(settings, settled.todo, snapshot) if item.rule not in allowed]
-    if refusals:
+    checks = _checks(settings, settled.todo, snapshot, moment)
+    if refusals := [check for check in checks if not check.passed and check.rule not in allowed]:
         raise Refused(refusals)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
     return settled.done, sorted(tasks, key=lambda task: task.not_before)

@@ -5,7 +5,6 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +132,7 @@ def _planned(
     from reconciler.errors import Refused
 
     plan = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warn)
-    print_plan(given, replace(plan, refusals=()), "text", full=False)
+    print_plan(given, plan, "text", full=False, refusals=False)
     refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
     if refusals:
         raise Refused(refusals)

@@ -17,8 +17,8 @@ MAX_PLAN_BYTES = 1 << 30
 """A larger file is not a plan of ours, and would not fit in memory."""
 
 
-def print_plan(given: Globals, plan: Plan, form: str, *, full: bool) -> None:
-    """The plan on stdout."""
+def print_plan(given: Globals, plan: Plan, form: str, *, full: bool, refusals: bool = True) -> None:
+    """The plan on stdout. Without `refusals`, its text leaves it to somebody else to explain them."""
     if form == "json":
         from reconciler.plan.plan_file import to_json
 
@@ -30,7 +30,7 @@ def print_plan(given: Globals, plan: Plan, form: str, *, full: bool) -> None:
     else:
         from reconciler.report.text import plan_text
 
-        click.echo(plan_text(plan, full=full), color=given.color)
+        click.echo(plan_text(plan, full=full, refusals=refusals), color=given.color)
 
 
 def read_plan(file: Path) -> Plan:

@@ -33,6 +33,7 @@ def list_(options: Globals, form: str) -> None:
 
     \b
     applied      the server confirmed every value
+    frozen       the same, and the lifecycle lets it change no more: decommissioned
     divergent    the server holds something else than was sent
     unconfirmed  the server accepted some field without showing it
     unknown      a PUT was never answered: the next plan sends it again
@@ -42,9 +43,9 @@ def list_(options: Globals, form: str) -> None:
     settings = options.settings()
     snapshot = read(settings)
     if form == "json":
-        click.echo(list_json(snapshot))
+        click.echo(list_json(snapshot, frozen(settings)))
     elif snapshot.devices:
-        click.echo(list_text(snapshot))
+        click.echo(list_text(snapshot, frozen(settings)))
     else:
         click.echo(f"No devices in the state ({settings.state}).", err=True)
 
@@ -61,9 +62,9 @@ def show(options: Globals, serial: str, form: str) -> None:
     snapshot = read(settings)
     device = _device(snapshot, serial)
     if form == "json":
-        click.echo(show_json(Serial(serial), device, snapshot, hidden(settings)))
+        click.echo(show_json(Serial(serial), device, snapshot, hidden(settings), frozen(settings)))
     else:
-        click.echo(show_text(Serial(serial), device, hidden(settings)))
+        click.echo(show_text(Serial(serial), device, hidden(settings), frozen(settings)))
 
 
 @state.command()
@@ -157,6 +158,13 @@ def hidden(settings: Settings) -> Callable[[str], bool]:
     if isinstance(found, Problem):
         raise InventoryError([found])
     return marks(found if isinstance(found, dict) else {}).sensitive
+
+
+def frozen(settings: Settings) -> Callable[[DeviceState], bool]:
+    """Which devices the lifecycle lets change no more."""
+    from reconciler.plan.lifecycle import frozen_as
+
+    return lambda device: frozen_as(device, settings.lifecycle) is not None
 
 
 def _device(snapshot: Snapshot, serial: str) -> DeviceState:

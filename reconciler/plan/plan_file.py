@@ -1,6 +1,7 @@
 """A plan as a JSON document: what `--out` writes, `--format json` prints and `apply PLANFILE` reads.
 
 The law: reading what was written gives an equal plan, but for the values of secrets, which are never written.
+`refusals` and `summary` say again what `guards` and `changes` say, for programs that want no more.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +24,9 @@ from reconciler.model import (
     Action,
     Change,
     FieldChange,
+    GuardCheck,
     Json,
     Plan,
-    Refusal,
     Serial,
     Standing,
 )
@@ -60,6 +61,7 @@ def to_json(plan: Plan) -> dict[str, Json]:
         "nested": plan.nested if isinstance(plan.nested, str) else {**plan.nested},
         "summary": dict(summary(plan)),
         "changes": [_change_to_json(change) for change in plan.changes],
+        "guards": [_check_to_json(check) for check in plan.guards],
         "refusals": [
             {"rule": refusal.rule, "message": refusal.message, "override": refusal.override}
             for refusal in plan.refusals
@@ -94,7 +96,7 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
         revision=document["revision"],
         changes=tuple(_change_from_json(item) for item in document["changes"]),
         unchanged=document["summary"]["unchanged"],
-        refusals=tuple(Refusal(**item) for item in document["refusals"]),
+        guards=tuple(GuardCheck(**item) for item in document["guards"]),
         standing=tuple(
             Standing(
                 Serial(item["serial"]),
@@ -129,6 +131,14 @@ def _fault(document: Any, schema: dict[str, Any]) -> str:  # noqa: ANN401 - what
     if error is None:
         return "it does not fit schemas/plan.schema.json"
     return f"{'/'.join(map(str, error.absolute_path)) or 'the document'}: {error.message[:200]}"
+
+
+def _check_to_json(check: GuardCheck) -> dict[str, Json]:
+    result: dict[str, Json] = {"rule": check.rule, "passed": check.passed, "message": check.message}
+    if check.override:
+        result["override"] = check.override
+    numbers = {"measured": check.measured, "limit": check.limit}
+    return result | {key: number for key, number in numbers.items() if number is not None}
 
 
 def _change_to_json(change: Change) -> dict[str, Json]:

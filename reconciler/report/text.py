@@ -7,9 +7,10 @@ from click import style
 from reconciler.model import ABSENT, Action, Change, FieldChange, Plan
 from reconciler.pointer import split
 from reconciler.printable import dotted, printable, value
+from reconciler.report.guards import guards_text, refusals_text
 
-SYMBOLS = {Action.ADOPT: "+", Action.UPDATE: "~", Action.RESEND: "!", Action.RELEASE: "-"}
-COLORS = {"+": "green", "~": "yellow", "!": "magenta", "-": "red"}
+SYMBOLS = {Action.ADOPT: "+", Action.UPDATE: "~", Action.RESEND: "!", Action.RELEASE: "-", Action.DECOMMISSION: "x"}
+COLORS = {"+": "green", "~": "yellow", "!": "magenta", "-": "red", "x": "red"}
 LINES = 30
 """How many lines each action takes, a whole device more or less, unless all are asked for."""
 DETAILED_ADOPTIONS = 3
@@ -18,15 +19,25 @@ NAMED = 12
 """So many members of a group are named."""
 
 
-def plan_text(plan: Plan, *, full: bool = False) -> str:
-    """The whole plan; `full` names every device."""
+def plan_text(plan: Plan, *, full: bool = False, refusals: bool = True) -> str:
+    """The whole plan; `full` names every device. Without `refusals`, somebody else explains them."""
+    return "\n".join([*plan_lines(plan, full=full, refusals=refusals), *guards_text(plan.guards)])
+
+
+def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True) -> Iterator[str]:
+    """The plan without the last section, of what the guards found."""
 
     def merges(name: str) -> bool:
         return (plan.nested if isinstance(plan.nested, str) else plan.nested.get(name)) == "merge"
 
-    only = [f"Only devices that match: {printable(', '.join(plan.targets))}"] if plan.targets else []
-    lines = [*only, *_changes(plan.changes, full, merges), *_standing(plan), *_refusals(plan), summary_line(plan)]
-    return "\n".join(lines)
+    if plan.targets:
+        yield f"Only devices that match: {printable(', '.join(plan.targets))}"
+    yield from _changes(plan.changes, full, merges)
+    yield from _standing(plan)
+    if refusals and plan.refusals:
+        yield from refusals_text(plan.guards)
+        yield ""
+    yield summary_line(plan)
 
 
 def summary_line(plan: Plan) -> str:
@@ -39,9 +50,8 @@ def summary_line(plan: Plan) -> str:
         every = f"All {unchanged} devices are" if plan.unchanged != 1 else "The one device is"
         return style("No changes.", bold=True) + f" {every} as declared."
     counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
-    parts = [
-        f"{counts[action]:,} to {action}" for action in Action if action is not Action.RESEND or counts[Action.RESEND]
-    ]
+    rare = {Action.RESEND, Action.DECOMMISSION}
+    parts = [f"{counts[action]:,} to {action}" for action in Action if action not in rare or counts[action]]
     return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged} unchanged."
 
 
@@ -98,6 +108,9 @@ def _group(group: Sequence[Change], width: int, brief: bool, merges: Callable[[s
     place = f"{first.source.file}:{first.source.line}" if first.source and len(group) == 1 else ""
     note = {
         Action.RELEASE: "no longer in the inventory: forgotten, nothing is sent",
+        Action.DECOMMISSION: "no longer in the inventory: one last PUT, then kept"
+        if not first.unknown
+        else "no longer in the inventory: one last PUT, with what had no answer, then kept",
         Action.RESEND: "the last PUT had no trustworthy answer: sent again"
         if first.unknown
         else "the server does not show what was sent: sent again",
@@ -150,14 +163,6 @@ def _standing(plan: Plan) -> Iterator[str]:
         yield f"… and {len(plan.standing) - len(shown):,} more divergent or unconfirmed (reconciler state list)"
     if shown:
         yield "Declare what the server holds, or send again what was declared: reconciler apply --resend"
-        yield ""
-
-
-def _refusals(plan: Plan) -> Iterator[str]:
-    for refusal in plan.refusals:
-        yield f"{style('refused', fg='red', bold=True)} by {refusal.rule}: {printable(refusal.message)}"
-        yield f"  {printable(refusal.override)}"
-    if plan.refusals:
         yield ""
 
 

@@ -118,6 +118,29 @@ def test_a_kill_in_any_window_converges(window: str, world: World) -> None:
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_devices_that_left_are_decommissioned_whatever_window_a_kill_strikes(window: str, world: World) -> None:
+    with (world.folder / "reconciler.toml").open("a") as settings:
+        settings.write('[on_removed]\ndevice = "decommission"\n')
+    stay, kills = FLEET[:2], 0
+    world.declare(FLEET[:26], 0)
+    assert world.apply() == 0
+    for nth in (1, 2, 4):
+        gone = FLEET[2 : 2 + 6 * nth]
+        world.declare([*stay, *FLEET[2 + 6 * nth : 26]], 0)
+        kills += world.apply(kill=window, nth=nth) == -9
+        held = {serial for serial in gone if world.sandbox.device(serial)["status"] == "decommissioned"}
+        world.converges(stay, 0, done=world.durably_applied() & held)
+        with closing(open_state("sqlite:.reconciler/state.db", world.folder)) as state:
+            devices = state.read().devices
+        for serial in gone:
+            assert world.sandbox.device(serial)["status"] == "decommissioned"
+            assert devices[Serial(serial)].fields == {"status": "decommissioned", "location": f"{serial} 0"}
+
+    assert kills >= 2, "the window must have been hit"
+
+
+@pytest.mark.timeout(3600)
 def test_kills_at_random_instants_converge(world: World) -> None:
     luck = random.Random(7)  # noqa: S311 - not for secrets
     generation = kills = midway = 0

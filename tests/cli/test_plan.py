@@ -35,13 +35,20 @@ def test_only_the_changed_field_is_shown_with_its_line(declare: Declare, run: Ru
     assert "status" not in ran.stdout
 
 
-def test_no_changes_says_so_in_one_line(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+def test_no_changes_says_so_in_one_line_and_what_the_guards_found_below(
+    declare: Declare, run: Run, sandbox: Sandbox
+) -> None:
     sandbox.seed("AP-1")
     declare("a.yaml", serial_number="AP-1", status="active")
     run("apply", "--auto-approve", environ=sandbox.environ)
     ran = run("plan", "--detailed-exitcode")
 
-    assert (ran.code, ran.stdout, ran.stderr) == (0, "No changes. The one device is as declared.\n", "")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert ran.stdout == (
+        "No changes. The one device is as declared.\n"
+        "Guards: 0 changed (limit 30 %) · 0 released (limit 5 %) · fan-out 0 (no limit) · no field protected"
+        " · no freeze window\n"
+    )
 
 
 def test_the_json_document_fits_its_schema_and_is_what_out_saves(declare: Declare, run: Run, tmp_path: Path) -> None:

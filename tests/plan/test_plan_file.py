@@ -1,36 +1,64 @@
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from examples import AP, Fleet, applied, desired, fleets
 from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from reconciler.errors import PlanFileError
 from reconciler.inventory.schema import packaged_schema
-from reconciler.model import ABSENT, NEVER_SENT, Divergence, Plan, Refusal, Serial, Source, Standing
+from reconciler.model import ABSENT, NEVER_SENT, Divergence, GuardCheck, Json, Plan, Serial, Source, Standing
 from reconciler.plan.diff import diff
+from reconciler.plan.guard import RULES, guard
 from reconciler.plan.marks import Marks
 from reconciler.plan.plan_file import digest, from_json, to_json
+from reconciler.policy import GuardSettings
 
 SCHEMA = packaged_schema("plan")
 
 
-def planned(new: Fleet, old: Fleet, marks: Marks | None = None) -> Plan:
-    changes = diff(desired(new), applied(old), marks=marks)
-    return Plan("lineage", 7, changes, 3, digest=digest(changes))
+def planned(
+    new: Fleet,
+    old: Fleet,
+    marks: Marks | None = None,
+    *,
+    limits: GuardSettings | None = None,
+    patch: Mapping[str, Json] | None = None,
+) -> Plan:
+    changes = diff(desired(new), applied(old), marks=marks, decommission=patch)
+    moment = datetime(2026, 11, 24, tzinfo=UTC)
+    checks = guard(changes, applied(old).devices, limits=limits or GuardSettings(), moment=moment)
+    return Plan("lineage", 7, changes, 3, digest=digest(changes), guards=checks)
 
 
 def read(document: object) -> Plan:
     return from_json(json.loads(json.dumps(document)), SCHEMA)
 
 
-@given(fleets, fleets)
-def test_a_plan_file_round_trips(new: Fleet, old: Fleet) -> None:
+@given(fleets, fleets, st.integers(0, 3), st.floats(0, 100), st.none() | st.just({"status": "decommissioned"}))
+def test_a_plan_file_round_trips(
+    new: Fleet, old: Fleet, most: int, share: float, patch: Mapping[str, Json] | None
+) -> None:
     assume(not any(NEVER_SENT & held.keys() for held in new.values()))
-    plan = planned(new, old)
+    limits = GuardSettings(
+        max_changed_pct=share, max_released_pct=share, floor=0, max_changed=most, max_adopted=most, protected=("a",)
+    )
+    plan = planned(new, old, limits=limits, patch=patch)
 
     assert read(to_json(plan)) == plan
+    assert [check.rule for check in read(to_json(plan)).guards] == list(RULES)
+
+
+def test_what_refuses_is_said_twice_and_read_once() -> None:
+    plan = planned({}, {AP: {"vlan": 1}}, limits=GuardSettings(max_released=0))
+    document = to_json(plan)
+
+    assert [refusal.rule for refusal in plan.refusals] == ["max_released"]
+    assert read(document | {"refusals": []}) == plan
 
 
 def test_everything_beside_the_changes_round_trips_too() -> None:
@@ -39,7 +67,10 @@ def test_everything_beside_the_changes_round_trips_too() -> None:
     plan = replace(
         plan,
         changes=(change,),
-        refusals=(Refusal("protected", "no", "do this"),),
+        guards=(
+            GuardCheck("protected", passed=False, message="no", override="do this"),
+            GuardCheck("max_changed_pct", passed=True, message="1 of 3", measured=100 / 3, limit=50.0),
+        ),
         standing=(Standing(AP, (Divergence("/vlan", 1, ABSENT),)),),
         targets=("AP-*",),
     )

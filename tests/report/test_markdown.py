@@ -2,7 +2,7 @@ from examples import AP, applied, desired
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reconciler.model import Plan, Refusal
+from reconciler.model import GuardCheck, Plan
 from reconciler.plan.diff import diff
 from reconciler.report.markdown import plan_markdown
 
@@ -41,6 +41,6 @@ def test_a_huge_plan_is_cut_at_a_line() -> None:
 
 
 def test_a_refusal_stands_above_the_changes() -> None:
-    plan = Plan("lineage", 7, (), 3, refusals=(Refusal("protected", "no", "do"),))
+    plan = Plan("lineage", 7, (), 3, guards=(GuardCheck("protected", passed=False, message="no", override="do"),))
 
     assert "**Refused by a guard (protected): apply will not run.**" in plan_markdown(plan)

@@ -1,7 +1,7 @@
 import click
 from examples import AP, PLACE, Fleet, applied, desired, unanswered
 
-from reconciler.model import ABSENT, DeviceState, Divergence, Plan, Refusal, Serial, Snapshot, Standing
+from reconciler.model import ABSENT, DeviceState, Divergence, GuardCheck, Plan, Serial, Snapshot, Standing
 from reconciler.plan.diff import diff
 from reconciler.plan.marks import Marks
 from reconciler.report.text import plan_text
@@ -83,7 +83,7 @@ def test_what_stands_and_what_is_refused_is_part_of_the_plan() -> None:
         7,
         (),
         3,
-        refusals=(Refusal("protected", "no", "do this"),),
+        guards=(GuardCheck("protected", passed=False, message="no", override="do this"),),
         standing=(Standing(AP, (Divergence("/vlan", 2, 1),)), Standing(Serial("AP-2"), (), ("name", "vlan"))),
     )
     lines = click.unstyle(plan_text(plan)).splitlines()
@@ -91,7 +91,7 @@ def test_what_stands_and_what_is_refused_is_part_of_the_plan() -> None:
     assert "divergent AP-0001: vlan was sent as 2; the server holds 1" in lines
     assert "unconfirmed AP-2: name, vlan accepted by the server, never shown" in lines
     assert "refused by protected: no" in lines
-    assert lines[-1] == "No changes. 2 of 3 devices do not stand as declared."
+    assert lines[-2:] == ["No changes. 2 of 3 devices do not stand as declared.", "Guards: refused by protected"]
 
 
 def test_a_value_cannot_reach_the_terminal_raw() -> None:
