@@ -65,6 +65,7 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         findings += fields.validate(candidates, schema, rules.sensitive, where)
         findings += across.repeated(candidates, rules.unique, where)
         findings += across.dangling(candidates, rules.references, where) if not paths else ()
+        findings += across.swapped(candidates)
         findings += [_misplaced(schema_name, place, why) for place, why in misplaced(schema.document)]
     elif isinstance(schema, Finding):
         findings.append(schema)

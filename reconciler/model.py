@@ -136,6 +136,8 @@ class Action(StrEnum):
 
     ADOPT = "adopt"
     """The first PUT: all declared fields."""
+    REPLACE = "replace"
+    """The first PUT of a device that stands in for another, which is forgotten: all declared fields."""
     UPDATE = "update"
     """Only the changed fields."""
     RESEND = "resend"
@@ -175,6 +177,8 @@ class Change:
     after: str
     unknown: str | None = None
     source: Source | None = None
+    replaces: Serial | None = None
+    """A device that is forgotten once this change is applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +349,7 @@ class EntryKind(StrEnum):
     RUN = "run"
     """An apply began [command, by, host, pid, commit, url, server, version, digest, allowed]."""
     INTENT = "intent"
-    """A PUT is about to be sent [action, fields [{path, before?, after?}], body]."""
+    """A PUT is about to be sent [action, fields [{path, before?, after?}], body, replaces?]."""
     APPLIED = "applied"
     """[status, attempts]."""
     DIVERGENT = "divergent"
@@ -358,6 +362,8 @@ class EntryKind(StrEnum):
     """[attempts, reason]."""
     NOT_SENT = "not-sent"
     """An intent that provably never left this process [reason]."""
+    REPLACED = "replaced"
+    """Another device stands in for this one, which is forgotten [by]."""
     RELEASED = "released"
     """No longer in the inventory; nothing was sent []."""
     FORGOTTEN = "forgotten"

@@ -133,14 +133,15 @@ class Execution:
             return Applied(task.change, None, 0)
         self._in_flight[task.change.serial] = task
         outcome = await self._attempted(task)
-        draft = drafts.result(outcome, run=self._run_id, at=stamp(self._clock.wall()))
-        if not await self._recorded(draft):
+        at = stamp(self._clock.wall())
+        draft = drafts.result(outcome, run=self._run_id, at=at)
+        if not await self._recorded(draft, *drafts.replaced(outcome, run=self._run_id, at=at)):
             self.unrecorded.append(draft)
         return outcome
 
-    async def _recorded(self, draft: Draft) -> bool:
+    async def _recorded(self, *entries: Draft) -> bool:
         try:
-            await self._recorder.write(draft)
+            await self._recorder.write(*entries)
         except ReconcilerError as error:
             self._stop.now(str(error), error)
             return False

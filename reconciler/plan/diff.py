@@ -3,6 +3,7 @@
 The law: for every device, snapshot + changes = desired; and a device that is equal has no change.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
@@ -43,12 +44,31 @@ def diff(
     `removed` says what a field that left the inventory becomes: an explicit null, or nothing (ABSENT). `merged` tells
     the top-level fields whose objects are sent key by key; in all others a removed key disappears with its object.
     `resend` also sends again what the server answered differently from what was sent. `decommission` are the fields
-    that a device gets when it left the inventory; None: it is released.
+    that a device gets when it left the inventory; None: it is released, with the change of the device that replaces it
+    if there is one.
     """
     rules = _Rules(marks or Marks(), removed == "null", merged, resend, decommission)
+    swapped = {} if decommission is not None else replaced(desired, snapshot)
     serials = sorted(desired.devices.keys() | snapshot.devices.keys())
-    changes = (rules.change(serial, desired.devices.get(serial), snapshot.devices.get(serial)) for serial in serials)
-    return tuple(change for change in changes if change is not None)
+    found: dict[Serial, Change] = {}
+    for serial in serials:
+        if change := rules.change(serial, desired.devices.get(serial), snapshot.devices.get(serial)):
+            found[serial] = change
+    for old, new in swapped.items():
+        if change := found.get(new):
+            action = Action.REPLACE if change.action is Action.ADOPT else change.action
+            found[new] = dataclasses.replace(change, action=action, replaces=old)
+            del found[old]
+    return tuple(found.values())
+
+
+def replaced(desired: DesiredState, snapshot: Snapshot) -> dict[Serial, Serial]:
+    """For each device that left the inventory and is replaced by one that is in it: which one."""
+    return {
+        device.replaces: serial
+        for serial, device in sorted(desired.devices.items())
+        if device.replaces in snapshot.devices and device.replaces not in desired.devices and device.replaces
+    }
 
 
 def fingerprint(fields: Mapping[str, Json], marks: Marks) -> str:

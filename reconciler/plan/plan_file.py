@@ -40,6 +40,8 @@ def digest(changes: Iterable[Change]) -> str:
     rows: list[Json] = []
     for change in changes:
         head: dict[str, Json] = {"serial": change.serial, "action": change.action}
+        if change.replaces:
+            head["replaces"] = change.replaces
         rows += [head | field_to_json(replace(_shown(field), source=None)) for field in change.fields] or [head]
     return sha256(rows)
 
@@ -145,6 +147,8 @@ def _change_to_json(change: Change) -> dict[str, Json]:
     result: dict[str, Json] = {"serial": change.serial, "action": change.action}
     if change.source:
         result["source"] = source_to_json(change.source)
+    if change.replaces:
+        result["replaces"] = change.replaces
     result |= {"before": change.before, "after": change.after}
     if change.unknown:
         result["unknown"] = change.unknown
@@ -164,5 +168,6 @@ def _change_from_json(item: Mapping[str, Any]) -> Change:
         before=item["before"],
         after=item["after"],
         unknown=item.get("unknown"),
+        replaces=Serial(item["replaces"]) if "replaces" in item else None,
         source=source_from_json(item["source"]) if "source" in item else None,
     )

@@ -9,8 +9,15 @@ from reconciler.pointer import split
 from reconciler.printable import dotted, printable, value
 from reconciler.report.guards import guards_text, refusals_text
 
-SYMBOLS = {Action.ADOPT: "+", Action.UPDATE: "~", Action.RESEND: "!", Action.RELEASE: "-", Action.DECOMMISSION: "x"}
-COLORS = {"+": "green", "~": "yellow", "!": "magenta", "-": "red", "x": "red"}
+SYMBOLS = {
+    Action.ADOPT: "+",
+    Action.REPLACE: "±",
+    Action.UPDATE: "~",
+    Action.RESEND: "!",
+    Action.RELEASE: "-",
+    Action.DECOMMISSION: "x",
+}
+COLORS = {"+": "green", "±": "green", "~": "yellow", "!": "magenta", "-": "red", "x": "red"}
 LINES = 30
 """How many lines each action takes, a whole device more or less, unless all are asked for."""
 DETAILED_ADOPTIONS = 3
@@ -50,7 +57,7 @@ def summary_line(plan: Plan) -> str:
         every = f"All {unchanged} devices are" if plan.unchanged != 1 else "The one device is"
         return style("No changes.", bold=True) + f" {every} as declared."
     counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
-    rare = {Action.RESEND, Action.DECOMMISSION}
+    rare = {Action.RESEND, Action.DECOMMISSION, Action.REPLACE}
     parts = [f"{counts[action]:,} to {action}" for action in Action if action not in rare or counts[action]]
     return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged} unchanged."
 
@@ -79,7 +86,7 @@ def _groups(changes: Sequence[Change], full: bool) -> Iterator[list[Change]]:  #
     """Changes of the same shape together, in order of their first member; adoptions and `full` plans one by one."""
     shapes: dict[object, list[Change]] = {}
     for change in changes:
-        single = full or change.action is Action.ADOPT
+        single = full or change.action is Action.ADOPT or change.replaces
         shape = [(field.path, value(field.before), value(field.after)) for field in change.fields]
         shapes.setdefault(change.serial if single else repr(shape), []).append(change)
     yield from shapes.values()
@@ -107,6 +114,7 @@ def _group(group: Sequence[Change], width: int, brief: bool, merges: Callable[[s
     symbol = _symbol(SYMBOLS[first.action])
     place = f"{first.source.file}:{first.source.line}" if first.source and len(group) == 1 else ""
     note = {
+        Action.REPLACE: f"in the place of {first.replaces}, which is forgotten",
         Action.RELEASE: "no longer in the inventory: forgotten, nothing is sent",
         Action.DECOMMISSION: "no longer in the inventory: one last PUT, then kept"
         if not first.unknown
@@ -115,6 +123,8 @@ def _group(group: Sequence[Change], width: int, brief: bool, merges: Callable[[s
         if first.unknown
         else "the server does not show what was sent: sent again",
     }.get(first.action, "")
+    if first.replaces and first.action is not Action.REPLACE:
+        note = f"{note or 'changed'}; stands in for {first.replaces}, which is forgotten"
     if brief:
         note = f"{len(first.fields)} field{'s' if len(first.fields) != 1 else ''}"
     head = f"{symbol} {style(_who(group), bold=True)}"
