@@ -45,5 +45,25 @@ CODES = {
     "RC504": "reference leads nowhere",
     "RC505": "pattern backtracks",
     "RC506": "secret that would be shown",
+    "RC601": "malformed label",
+    "RC602": "not a list of paths",
+    "RC603": "incomplete override",
+    "RC604": "unknown way to manage",
+    "RC605": "malformed layer",
+    "RC606": "duplicate group",
+    "RC607": "group selects by nothing",
+    "RC608": "group cycle",
+    "RC609": "groups disagree",
+    "RC610": "locked",
+    "RC611": "nothing to unset",
+    "RC612": "unknown label",
+    "RC613": "not for many devices",
+    "RC614": "layer in the wrong place",
+    "RC615": "override ended",
+    "RC616": "group without devices",
+    "RC617": "not unique",
+    "RC618": "reference to nothing",
+    "RC619": "malformed replacement",
 }
-"""RC1xx files · RC2xx YAML · RC3xx shape and serials · RC4xx fields · RC5xx the schema. None is ever used again."""
+"""RC1xx files · RC2xx YAML · RC3xx shape and serials · RC4xx fields · RC5xx the schema · RC6xx layers, and devices
+among each other. None is ever used again."""

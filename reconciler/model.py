@@ -5,6 +5,7 @@ Every stage takes some of these and returns others; nothing here reads a clock, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum, StrEnum
 from typing import Literal, NewType, TypeAlias
 
@@ -69,24 +70,62 @@ class Problem:
     excerpt: str = ""
 
 
+Manage = Literal["apply", "observe", "pause"]
+"""What is done about a device: all, nothing but telling what would be done, or nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A value that holds up to and including the day `until`. `path` leads into the fields, `pointer` into the file."""
+
+    path: str
+    value: Json
+    until: date
+    reason: str
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A file, or a part of one, that contributes values: defaults, a group, or the device itself.
+
+    `pointer` leads from the top of `file` to the mapping that holds the values; `unset` and `lock` are pointers into
+    the fields, with where they stand in the file.
+    """
+
+    name: str
+    file: str
+    pointer: str
+    values: Mapping[str, Json]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    unset: Mapping[str, str] = field(default_factory=dict)
+    lock: Mapping[str, str] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    manage: Manage | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One device as declared: `fields` is what the API shall hold, without the serial number itself.
 
-    `pointer` is the JSON Pointer of the device inside its file ("" for a file that is one device).
+    `layers` are those that reach it, lowest first; the last is the device's own. `replaces` is the device that this
+    one stands in for.
     """
 
     serial: Serial
     fields: Mapping[str, Json]
     source: Source
-    pointer: str = ""
+    layers: tuple[Layer, ...] = ()
+    manage: Manage = "apply"
+    replaces: Serial | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """All devices after layering, by serial."""
+    """All devices after layering, by serial, as of the day `today`: overrides that ended before are gone."""
 
     devices: Mapping[Serial, Device]
+    today: date = date.min
 
 
 # --- plan ------------------------------------------------------------------------------------------------------------
@@ -167,6 +206,10 @@ class Plan:
     digest: str = ""
     nested: Nested | Mapping[str, Nested] = "replace"
     """How objects are sent; it decides what a removed key means."""
+    observed: tuple[Change, ...] = ()
+    """What would be done about the devices that are only observed."""
+    paused: tuple[Serial, ...] = ()
+    """Devices that are left alone."""
 
     @property
     def refusals(self) -> tuple[GuardCheck, ...]:

@@ -1,5 +1,7 @@
 """JSON Pointers (RFC 6901) into a device's fields."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 
 from reconciler.model import ABSENT, Json, Value
@@ -13,6 +15,27 @@ def join(*keys: str | int) -> str:
 def split(pointer: str) -> tuple[str, ...]:
     """The inverse of `join`, with all keys as strings."""
     return tuple(key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:])
+
+
+def parsed(text: str) -> str:
+    """The pointer that a person means by `text`: a pointer, or `configuration.channel` with keys quoted as in JSON.
+
+    Raises ValueError for text that is neither.
+    """
+    if text.startswith("/"):
+        return text
+    keys: list[str] = []
+    rest = "." + text
+    while rest:
+        found = _STEP.match(rest)
+        if found is None:
+            raise ValueError(f"{text!r} is no path; write it like configuration.channel")
+        keys.append(json.loads(found[1]) if found[1].startswith('"') else found[1])
+        rest = rest[found.end() :]
+    return join(*keys)
+
+
+_STEP = re.compile(r'\.("(?:[^"\\]|\\.)*"|[^."][^.]*)')
 
 
 def get(document: Mapping[str, Json], pointer: str) -> Value:

@@ -26,7 +26,11 @@ def value(item: Value, *, limit: int = 120) -> str:
 
 def dotted(pointer: str) -> str:
     """A JSON Pointer as people write it: `configuration.channel`, with keys quoted where they need it."""
-    return ".".join(key if key and "." not in key and printable(key) == key else value(key) for key in split(pointer))
+    return ".".join(key if _plain(key) else value(key) for key in split(pointer))
+
+
+def _plain(key: str) -> bool:
+    return bool(key) and "." not in key and key[0] not in {"/", '"'} and printable(key) == key
 
 
 def _visible(character: str) -> bool:

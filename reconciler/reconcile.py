@@ -3,10 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,9 +12,9 @@ from reconciler.apply import drafts
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import settled_at
 from reconciler.config import Settings
+from reconciler.desired import Validated, desired_state, rules_of, validate
 from reconciler.errors import (
     ConfigError,
-    InventoryError,
     LeaseLost,
     LineageMismatch,
     Locked,
@@ -24,21 +22,27 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
-from reconciler.inventory import resolve
-from reconciler.inventory import validate as fields
 from reconciler.inventory.commit import commit_of
-from reconciler.inventory.compile import Schema, compiled
-from reconciler.inventory.document import Finding
-from reconciler.inventory.locate import locate, news
-from reconciler.inventory.read import display, field_sources, read
-from reconciler.inventory.schema import packaged_path, read_schema
-from reconciler.model import Change, DesiredState, Draft, GuardCheck, Outcome, Plan, Problem, Serial, Snapshot
+from reconciler.inventory.origin import origin
+from reconciler.inventory.read import field_sources
+from reconciler.model import (
+    Change,
+    DesiredState,
+    Device,
+    Draft,
+    GuardCheck,
+    Outcome,
+    Plan,
+    Problem,
+    Serial,
+    Snapshot,
+)
 from reconciler.plan.body import body, removed_keys
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.guard import guard
-from reconciler.plan.lifecycle import strangers
-from reconciler.plan.marks import Marks, marks, misplaced
-from reconciler.plan.places import placed, wanted
+from reconciler.plan.manage import parted
+from reconciler.plan.marks import Marks
+from reconciler.plan.places import Origin, placed, wanted
 from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
 from reconciler.plan.settle import settle
@@ -54,90 +58,67 @@ if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
     from reconciler.apply.run import Run
 
-
-HIDDEN = "this `writeOnly` cannot be followed: the secret would be shown"
-UNHIDE = "put it on the field itself, directly under `properties`"
-
-
-@dataclass(frozen=True, slots=True)
-class Validated:
-    """What the inventory says. `desired` may only be used when `problems` is empty."""
-
-    desired: DesiredState
-    problems: tuple[Problem, ...]
-    files: int
-
-
-def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
-    """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
-
-    A schema that marks secrets leaves the problems without source lines: a secret may stand on any of them.
-    """
-    reading = read(settings.root, paths or (settings.inventory,))
-    candidates, findings = resolve.resolve(reading.documents)
-    problems = list(reading.problems)
-
-    shows_lines = False
-    schema_path = settings.schema or packaged_path("device")
-    schema_name = display(settings.root, schema_path)
-    document = read_schema(schema_path, schema_name)
-    if isinstance(document, Problem):
-        problems.append(document)
-    else:
-        schema = compiled(document, schema_name)
-        if isinstance(schema, Schema):
-            secrets = marks(schema.document)
-            shows_lines = not secrets.secret
-            findings += fields.validate(candidates, schema, secrets.sensitive)
-            findings += [Finding("RC506", HIDDEN, UNHIDE, schema_name, place) for place in misplaced(schema.document)]
-        else:
-            findings.append(schema)
-
-    files = {document.file: document for document in reading.documents}
-    findings = news(findings, {name: document.damaged for name, document in files.items()})
-    problems += locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
-    if not shows_lines:
-        problems = [replace(problem, excerpt="") for problem in problems]
-    problems.sort(key=lambda problem: (problem.source.file, problem.source.line, problem.source.column, problem.code))
-    return Validated(DesiredState(resolve.devices(candidates)), tuple(problems), reading.files)
+__all__ = ["Validated", "apply", "plan", "validate"]
 
 
 def plan(
-    settings: Settings, *, targets: Sequence[str] = (), resend: bool = False, clock: Callable[[], float] = time.time
+    settings: Settings,
+    *,
+    targets: Sequence[str] = (),
+    resend: bool = False,
+    clock: Callable[[], float] = time.time,
+    warn: Callable[[Sequence[Problem]], None] = lambda _: None,
 ) -> Plan:
     """What apply would change. Takes no lease, and needs neither token nor network.
 
-    The guards look at the moment that `clock` tells (UNIX seconds); nothing else in a plan depends on it.
+    Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
     Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
-    desired, rules = _desired(settings), _rules(settings)
+    moment = clock()
+    desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), rules_of(settings)
+    where = _origin(desired)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
     ours, theirs = target(desired, snapshot, targets)
-    changes = diff(
-        ours,
-        theirs,
-        marks=rules,
-        removed=settings.on_removed.field,
-        merged=settings.api.merges,
-        resend=resend,
-        decommission=settings.on_removed.decommission,
-    )
-    asked = wanted(changes, ours)
-    places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
-    changes = placed(changes, ours, places)
+
+    def changed(ours: DesiredState, theirs: Snapshot) -> tuple[Change, ...]:
+        changes = diff(
+            ours,
+            theirs,
+            marks=rules,
+            removed=settings.on_removed.field,
+            merged=settings.api.merges,
+            resend=resend,
+            decommission=settings.on_removed.decommission,
+        )
+        asked = wanted(changes, ours, where)
+        places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
+        return placed(changes, ours, places, where)
+
+    managed, held = parted(ours, theirs)
+    changes = changed(*managed)
     return Plan(
         lineage=snapshot.lineage,
         revision=snapshot.revision,
         changes=changes,
-        unchanged=len(ours.devices.keys() - {change.serial for change in changes}),
-        guards=_checks(settings, changes, snapshot, clock()),
-        standing=standing(theirs, changes),
+        unchanged=len(managed[0].devices.keys() - {change.serial for change in changes}),
+        guards=_checks(settings, changes, snapshot, moment),
+        standing=standing(managed[1], changes),
         targets=tuple(targets),
         digest=digest(changes),
         nested=settings.api.nested,
+        observed=changed(*held),
+        paused=tuple(sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")),
     )
+
+
+def _origin(desired: DesiredState) -> Origin:
+    def found(device: Device, path: str) -> tuple[str, str] | None:
+        said = origin(device.layers, path, desired.today)
+        return (said.layer.file, said.pointer) if said else None
+
+    return found
 
 
 def apply(
@@ -228,10 +209,10 @@ def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
 ) -> tuple[tuple[Serial, ...], list[Task]]:
     """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
-    rules = _rules(settings)
+    rules = rules_of(settings)
     changes = agreed.changes
     if serials := bare(changes):
-        devices, decommission = _desired(settings).devices, settings.on_removed.decommission
+        devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
         changes = filled(changes, serials, devices, snapshot.devices, decommission=decommission)
     settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
     if settled.stale:
@@ -259,26 +240,6 @@ def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) 
         secret=rules.secret,
         not_before=settled_at(state.unknown, sent, now=time.time(), timeout=settings.api.timeout) if state else 0.0,
     )
-
-
-def _desired(settings: Settings) -> DesiredState:
-    validated = validate(settings)
-    if validated.problems:
-        raise InventoryError(validated.problems)
-    return validated.desired
-
-
-def _rules(settings: Settings) -> Marks:
-    path = settings.schema or packaged_path("device")
-    match read_schema(path, display(settings.root, path)):
-        case dict() as document:
-            for words in strangers(settings.lifecycle, settings.on_removed.decommission, document):
-                raise ConfigError(f"{settings.file or 'the settings'}: {words}")
-            return marks(document)
-        case Problem() as problem:
-            raise InventoryError([problem])
-        case _:
-            return Marks()
 
 
 def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "DeviceApi"]:

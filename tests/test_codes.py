@@ -11,12 +11,15 @@ ROOT = Path(__file__).parents[1]
 DOCS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 SECTIONS = re.split(r"^### ", DOCS, flags=re.MULTILINE)[1:]
 EXAMPLES = {
-    section[:5]: match[1] for section in SECTIONS if (match := re.search(r"```yaml\n(.*?)```", section, re.DOTALL))
+    section[:5]: {name or "a.yaml": text for name, text in blocks}
+    for section in SECTIONS
+    if (blocks := re.findall(r"```yaml\n(?:# (\S+\.yaml)\n)?(.*?)```", section, re.DOTALL))
 }
+"""By code, the files of its example by name."""
 
 
 def test_every_code_that_the_program_uses_has_a_name_and_every_name_is_used() -> None:
-    files = [*(ROOT / "reconciler" / "inventory").glob("*.py"), ROOT / "reconciler" / "reconcile.py"]
+    files = [*(ROOT / "reconciler" / "inventory").glob("*.py"), ROOT / "reconciler" / "desired.py"]
     sources = "".join(file.read_text(encoding="utf-8") for file in files)
 
     assert set(re.findall(r'"(RC\d{3})"', sources)) == set(CODES)
@@ -33,8 +36,12 @@ def test_every_code_is_explained_with_an_example_and_a_fix() -> None:
 
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_an_example_gives_its_code_and_no_other(tmp_path: Path, code: str) -> None:
-    (tmp_path / "a.yaml").write_text(EXAMPLES[code], encoding="utf-8")
+    for name, text in EXAMPLES[code].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
 
-    problems = validate(Settings(root=tmp_path, inventory=tmp_path)).problems
+    found = validate(Settings(root=tmp_path, inventory=tmp_path))
 
-    assert {problem.code for problem in problems} - ({"RC401"} if code == "RC304" else set()) == {code}
+    assert {problem.code for problem in (*found.problems, *found.warnings)} - (
+        {"RC401"} if code == "RC304" else set()
+    ) == {code}

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from importlib import metadata
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -123,15 +124,16 @@ def test_the_architecture_contract_notices(file: str, line: str, contract: str, 
     assert named in done.stdout
 
 
-def test_the_editor_checks_every_inventory_file_against_the_schema() -> None:
-    settings = json.loads((ROOT / ".vscode" / "settings.json").read_text())
-    [(schema, patterns)] = settings["yaml.schemas"].items()
-    files = [file for file in (ROOT / "inventory").rglob("*") if file.suffix in {".yaml", ".yml"}]
+def test_the_editor_checks_every_inventory_file_against_a_schema_of_its_kind() -> None:
+    settings = json.loads((ROOT / ".vscode" / "settings.json").read_text())["yaml.schemas"]
 
-    assert (ROOT / schema).is_file()
-    assert {PurePath(pattern).suffix for pattern in patterns} == {".yaml", ".yml"}
-    assert all(pattern.startswith("inventory/**/") for pattern in patterns)
-    assert files
+    assert {ROOT / schema for schema in settings} == {
+        ROOT / "schemas" / f"{kind}.schema.json" for kind in ("inventory", "defaults", "group")
+    }
+    for file in (ROOT / "inventory").rglob("*.yaml"):
+        kind = "defaults" if file.name == "_defaults.yaml" else "group" if "_groups" in file.parts else "inventory"
+        name = str(file.relative_to(ROOT))
+        assert any(fnmatch(name, pattern.replace("**/", "*")) for pattern in settings[f"./schemas/{kind}.schema.json"])
 
 
 def test_make_explains_every_target() -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,14 +23,17 @@ from reconciler.errors import InventoryError, ReconcilerError, Refused
 
 if TYPE_CHECKING:
     from reconciler.config import Settings
+    from reconciler.model import Problem
 
 COMMANDS = {
     "validate": "Check every inventory file; print all problems, each with its place and its fix.",
     "plan": "Show what apply would change. Needs no token and no network.",
     "apply": "Send the changed fields of the changed devices to the API.",
     "show": "Print a saved plan.",
+    "replace": "Declare another device in the place of one: a swap, not a release and an adoption.",
     "state": "Look at what was last applied; forget a device; free a lock.",
     "audit": "Read the journal, or check that nobody altered it.",
+    "schemas": "Write the schemas by which editors check inventory files.",
     "sandbox": "Run a simulated device API on this machine.",
     "demo": "See the whole cycle against a sandbox, in half a minute.",
 }
@@ -64,6 +67,13 @@ class Globals:
         """A remark on stderr, unless --quiet."""
         if self.verbosity >= 0:
             click.echo(text, err=True, color=self.color)
+
+    def warn(self, warnings: "Sequence[Problem]") -> None:
+        """Warnings about the inventory on stderr, unless --quiet."""
+        if warnings and self.verbosity >= 0:
+            from reconciler.report.problems import warnings as text
+
+            click.echo(text(warnings), err=True)
 
     def trace(self, text: str) -> None:
         """A line about one request on stderr, with --verbose."""

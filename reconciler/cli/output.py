@@ -59,11 +59,17 @@ def _refuse(text: str) -> None:
 
 def write_json(file: Path, document: Mapping[str, Json]) -> None:
     """Put the document into `file`, whole or not at all; only its owner may read it."""
+    write_text(file, dumped(document) + "\n", mode=0o600)
+
+
+def write_text(file: Path, text: str, *, mode: int = 0o644) -> None:
+    """Put the text into `file`, whole or not at all."""
     file = file.resolve()
     check_replaceable(file)
     try:
         with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
-            temporary.write(dumped(document) + "\n")
+            temporary.write(text)
+        Path(temporary.name).chmod(mode)
         Path(temporary.name).replace(file)
     except OSError as error:
         raise ReconcilerError(f"{file}: cannot be written: {error.strerror}") from None

@@ -28,13 +28,18 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
     """
     from reconciler import reconcile
     from reconciler.forge.github import annotations
-    from reconciler.report.problems import document, text, valid
+    from reconciler.report.problems import document, text, valid, warnings
 
     result = reconcile.validate(context.settings(), [path.absolute() for path in paths])
     devices = len(result.desired.devices)
     if output == "json":
-        click.echo(json.dumps(document(result.problems, devices=devices, files=result.files), indent=2))
-    elif not result.problems:
+        found = document(result.problems, result.warnings, devices=devices, files=result.files)
+        click.echo(json.dumps(found, indent=2))
+        return 1 if result.problems else 0
+    if result.warnings:
+        shown = annotations(result.warnings, level="warning") if output == "github" else warnings(result.warnings)
+        click.echo(shown, err=output == "text")
+    if not result.problems:
         click.echo(valid(devices, result.files))
     else:
         click.echo((annotations if output == "github" else text)(result.problems))

@@ -1,11 +1,11 @@
 """What reading, resolving and validating hand to each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.inventory.yaml_core import Place
-from reconciler.model import Json, Serial, Source, Value
+from reconciler.model import Json, Layer, Serial, Source, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,23 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A mapping that declares a device; `serial` is None while it has no usable one."""
+    """A mapping that declares a device; `serial` is None while it has no usable one.
+
+    `value` is what all `layers` make of it, the serial number included; `pointer` is where it is in its file.
+    """
 
     serial: Serial | None
     value: dict[str, Json]
     source: Source
     pointer: str
+    layers: tuple[Layer, ...] = ()
+    replaces: Serial | None = None
 
     def label(self, *keys: str | int) -> str:
         """How messages call a value of this device: `AP-0001.configuration.vlan`."""
         index = self.pointer.rpartition("/")[2]
         name = self.serial or (f"devices[{index}]" if index else "this device")
-        return name + "".join(_step(key) for key in keys)
+        return name + steps(keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class Finding:
     """A problem at a pointer of a file, before anybody looked up where in the file that is.
 
     `at_key`: the key is wrong, not its value. `also`: file and pointer of a second place, named at the end of the
-    message. `unquoted`: the way out is quotes around the value as it is spelled.
+    message. `unquoted`: the way out is quotes around the value as it is spelled. `device`: the place is shared by
+    devices, and this is one of those for which it is wrong. `warning`: nothing has to be done about it now.
     """
 
     code: str
@@ -54,6 +60,13 @@ class Finding:
     at_key: bool = False
     also: tuple[str, str] | None = None
     unquoted: bool = False
+    device: Serial | None = None
+    warning: bool = False
+
+
+def steps(keys: Iterable[str | int]) -> str:
+    """A path as messages spell it, after the name of the device: `.configuration.ssids[0]`."""
+    return "".join(_step(key) for key in keys)
 
 
 def _step(key: str | int) -> str:

@@ -1,6 +1,7 @@
 """Findings -> problems: where in the file, and the line itself. Only files with findings are read again."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.inventory.document import Finding
@@ -13,11 +14,25 @@ from reconciler.model import Problem, Source
 def news(findings: Iterable[Finding], damaged: Mapping[str, frozenset[str]]) -> list[Finding]:
     """The findings that say something new: not about a value whose problem is told already.
 
-    `damaged` is by file. The order decides: what is wrong with a serial comes before what the schema thinks of it.
+    `damaged` is by file. The order decides: what is wrong with a serial comes before what the schema thinks of it. What
+    is wrong in a line that devices share is told once, with their number.
     """
     told = {(file, pointer) for file, pointers in damaged.items() for pointer in pointers}
-    new = {(finding.file, finding.pointer): finding for finding in reversed(list(findings))}
-    return [finding for where, finding in reversed(new.items()) if where not in told]
+    places: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        where = (finding.file, finding.pointer)
+        if where not in told:
+            places.setdefault(where, []).append(finding)
+    return [_counted(found) for found in places.values()]
+
+
+def _counted(found: list[Finding]) -> Finding:
+    first = found[0]
+    if first.device is None:
+        return first
+    number = len({finding.device for finding in found})
+    where = f"on {first.device}" if number == 1 else f"on {number:,} devices, such as {first.device}"
+    return replace(first, message=f"{first.message} ({where})")
 
 
 def locate(findings: Iterable[Finding], paths: Mapping[str, Path]) -> list[Problem]:

@@ -1,53 +1,77 @@
-"""Files -> documents: the only place of this package that touches the disk, and never longer than it must."""
+"""Files -> documents. With `files`, all of this package that touches the disk, and never longer than it must."""
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.inventory.document import Document
+from reconciler.inventory.files import device_files, display, layer_files, unreadable
 from reconciler.inventory.yaml_core import Parsed, parse
 from reconciler.model import ABSENT, Problem, Source
 
 MAX_BYTES = 1024 * 1024
-SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the files hold, in order of their names; what is wrong with them as files; how many there are."""
+    """What the files hold, in order of their names; what is wrong with them as files; how many declare devices.
+
+    `defaults` and `groups` are the layers above them: `_defaults.yaml` of their folders, and `_groups/*.yaml`.
+    """
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
     files: int
+    defaults: tuple[Document, ...] = ()
+    groups: tuple[Document, ...] = ()
+
+    @property
+    def all(self) -> tuple[Document, ...]:
+        """Every document that was read."""
+        return (*self.defaults, *self.groups, *self.documents)
 
 
-def read(root: Path, paths: Sequence[Path]) -> Reading:
-    """Every inventory file among and below `paths`. A file named outright is read whatever its name."""
+def read(root: Path, inventory: Path, paths: Sequence[Path]) -> Reading:
+    """Every inventory file among and below `paths`, and the layers of `inventory` that reach them.
+
+    A file named outright is read as one of devices whatever its name, unless it is a layer.
+    """
     problems: list[Problem] = []
-    files: set[str] = set()
+    found: set[str] = set()
     for path in paths:
-        found = list(_files(root, path))
-        problems += (item for item in found if isinstance(item, Problem))
-        files |= {os.path.abspath(item) for item in found if isinstance(item, str)}  # noqa: PTH100 - keeps links as they are
-        if not found:
+        items = list(device_files(root, path))
+        problems += (item for item in items if isinstance(item, Problem))
+        found |= {item for item in items if isinstance(item, str)}
+        if not items:
             name = display(root, path)
             fix = "add one, such as lobby.yaml (names that begin with _ or . do not count)"
             problems.append(Problem("RC102", "the inventory holds no device files", fix, Source(name, 1)))
-    documents: list[Document] = []
-    for file in sorted(files):
-        path = Path(file)
-        name = display(root, path)
-        text = load(path, name)
-        if isinstance(text, Problem):
-            problems.append(text)
-            continue
-        parsed = parse(text, name)
-        problems += parsed.problems
-        if parsed.value is not ABSENT or not parsed.problems:
-            documents.append(Document(name, path, parsed.value, parsed.damaged, parsed.values))
-    return Reading(tuple(documents), tuple(problems), len(files))
+    defaults, groups, wrong = layer_files(root, inventory, found)
+    problems += (problem for problem in wrong if problem not in problems)
+    devices = found - defaults - groups
+
+    def documents(files: set[str]) -> tuple[Document, ...]:
+        return tuple(item for file in sorted(files) if (item := _document(root, file, problems)) is not None)
+
+    shared = documents(defaults), documents(groups)
+    own = documents(devices)
+    return Reading(own, tuple(problems), len(devices), *shared)
+
+
+def _document(root: Path, file: str, problems: list[Problem]) -> Document | None:
+    path = Path(file)
+    name = display(root, path)
+    text = load(path, name)
+    if isinstance(text, Problem):
+        problems.append(text)
+        return None
+    parsed = parse(text, name)
+    problems += parsed.problems
+    if parsed.value is ABSENT and parsed.problems:
+        return None
+    return Document(name, path, parsed.value, parsed.damaged, parsed.values)
 
 
 def look_closer(path: Path, name: str) -> Parsed:
@@ -62,80 +86,12 @@ def field_sources(path: Path, file: str, pointers: Iterable[str]) -> dict[str, S
     return {pointer: Source(file, *places[pointer]) for pointer in pointers if pointer in places}
 
 
-def display(root: Path, path: Path) -> str:
-    """The name of `path` in messages: from `root` if it is below it, `/` between folders, printable whatever it is."""
-    absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow the links that messages must name
-    name = absolute.removeprefix(os.path.join(root, ""))  # noqa: PTH118 - ten thousand times
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else ascii(c)[1:-1].replace("\\udc", "\\x") for c in name)
-
-
-# --- finding files ---------------------------------------------------------------------------------------------------
-
-
-def _files(root: Path, path: Path) -> Iterator[str | Problem]:
-    if os.path.isdir(path):  # noqa: PTH112 - False for what cannot be reached; Path.is_dir raises
-        yield from _walk(root, path)
-    elif os.path.lexists(path):
-        yield os.fspath(path)
-    else:
-        name = display(root, path)
-        fix = "check the path, or set `inventory` in reconciler.toml"
-        yield Problem("RC101", "there is no such file or folder", fix, Source(name, 1))
-
-
-def _walk(root: Path, top: Path) -> Iterator[str | Problem]:
-    """Files with our suffixes below `top`; names that begin with `_` or `.` are passed over, folders likewise."""
-    real = os.path.realpath(top)
-    folders = [os.fspath(top)]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            yield _unreadable(display(root, Path(folder)), error)
-            continue
-        for entry in entries:
-            if entry.name.startswith(("_", ".")):
-                continue
-            if entry.is_symlink():
-                yield from _linked(root, real, entry)
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
-            elif entry.name.lower().endswith(SUFFIXES):
-                yield entry.path
-
-
-def _linked(root: Path, real: str, entry: "os.DirEntry[str]") -> Iterator[str | Problem]:
-    """A symlink: to a file of this inventory it is as good as one; folders are read where they are, once."""
-    name = display(root, Path(entry.path))
-    target = os.path.realpath(entry.path)
-    shown = display(root, Path(target))
-    fix = "put the file itself here"
-    if os.path.isdir(target):  # noqa: PTH112 - False for a link to itself; entry.is_dir raises
-        message = f"this is a symlink to the folder {shown}; folders are read where they are"
-        yield Problem("RC105", message, "delete the link, or move the folder here", Source(name, 1))
-    elif not entry.name.lower().endswith(SUFFIXES):
-        return
-    elif not os.path.exists(target):  # noqa: PTH110 - False for what cannot be reached
-        yield Problem("RC105", f"this is a symlink to {shown}, which cannot be reached", fix, Source(name, 1))
-    elif not Path(target).is_relative_to(real):
-        yield Problem("RC105", f"this is a symlink that leaves the inventory, to {shown}", fix, Source(name, 1))
-    else:
-        yield entry.path
-
-
-# --- reading one -----------------------------------------------------------------------------------------------------
-
-
 def load(path: Path, name: str) -> str | Problem:
     """The text of a file, without BOM, its lines ending in LF. Never waits for a pipe, never reads a large file."""
     try:
         data = _bytes(path, name)
     except OSError as error:
-        return _unreadable(name, error)
+        return unreadable(name, error)
     if isinstance(data, Problem):
         return data
     try:
@@ -168,11 +124,6 @@ def _bytes(path: Path, name: str) -> bytes | Problem:
 def _not_regular(name: str) -> Problem:
     message = "this is not a regular file"
     return Problem("RC104", message, "put a file with the device here, or rename it", Source(name, 1))
-
-
-def _unreadable(name: str, error: OSError) -> Problem:
-    reason = (error.strerror or str(error)).lower()
-    return Problem("RC103", f"this cannot be read: {reason}", "check its permissions", Source(name, 1))
 
 
 def _not_utf8(data: bytes, name: str, index: int) -> Problem:

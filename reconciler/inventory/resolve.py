@@ -1,34 +1,52 @@
-"""Documents -> candidates: which devices the files declare, and under which serials."""
+"""Documents -> candidates: which devices the files declare, under which serials, and what their layers make of them."""
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import date
 
 from reconciler import pointer
 from reconciler.inventory.document import Candidate, Document, Finding
+from reconciler.inventory.layering import Layering, Stack, expired, not_for_many
+from reconciler.inventory.layers import layer
+from reconciler.inventory.merge import ListRules
 from reconciler.model import ABSENT, Device, Json, Serial, Source
 
 SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Cannot be `.` or `..`, and needs no escape in a path."""
 
 
-def resolve(documents: Iterable[Document]) -> tuple[list[Candidate], list[Finding]]:
-    """All candidates in order of files and places, and what is wrong with the shape of files and with serials."""
+def resolve(
+    documents: Iterable[Document],
+    *,
+    defaults: Iterable[Document] = (),
+    groups: Iterable[Document] = (),
+    rules: ListRules | None = None,
+    today: date = date.min,
+    known: Iterable[str] | None = None,
+) -> tuple[list[Candidate], list[Finding]]:
+    """All candidates in order of files and places, and what is wrong with the shape of files, serials and layers.
+
+    `defaults` are the `_defaults.yaml` files, `groups` those of `_groups`. `known` are the fields of the schema, if
+    these are all devices: only then it shows what layers say in vain.
+    """
+    layering = Layering(defaults, groups, rules or ListRules(), today)
     candidates: list[Candidate] = []
-    findings: list[Finding] = []
+    findings: list[Finding] = list(layering.findings)
     first: dict[str, Candidate] = {}
     for document in documents:
-        for item in _candidates(document):
+        stack = layering.stack(document.file)
+        for item in _candidates(document, stack):
             if isinstance(item, Finding):
                 findings.append(item)
                 continue
             candidates.append(item)
-            findings += _reserved(item, item.value, ())
             findings += _serial_findings(item)
             if item.serial is None:
                 continue
             other = first.setdefault(item.serial.casefold(), item)
             if other is not item:
                 findings.append(_duplicate(item, other))
+    findings += layering.afterwards(known) if known is not None else ()
     return candidates, findings
 
 
@@ -39,27 +57,40 @@ def devices(candidates: Iterable[Candidate]) -> dict[Serial, Device]:
             candidate.serial,
             {key: value for key, value in candidate.value.items() if key != "serial_number"},
             candidate.source,
-            candidate.pointer,
+            candidate.layers,
+            next((item.manage for item in reversed(candidate.layers) if item.manage), "apply"),
+            candidate.replaces,
         )
         for candidate in candidates
         if candidate.serial is not None
     }
 
 
-def _candidates(document: Document) -> Iterator[Candidate | Finding]:
+def _candidates(document: Document, stack: Stack) -> Iterator[Candidate | Finding]:
     """The file's one device, or those of its `devices` list."""
     value = document.value
     if not isinstance(value, dict):
         yield _no_device(document)
     elif "devices" not in value:
-        yield _candidate(document, value, "")
+        yield from _candidate(document, value, "", stack)
     else:
         items = value["devices"]
         for key in value:
-            if key != "devices":
+            if key not in {"devices", "defaults"}:
                 message = f'"{key}" stands beside `devices`; a file holds either one device or a list of them'
-                fix = "move it into each device of the list, or into a file of its own"
+                fix = "move it under `defaults:` if it is meant for all of them, or into each device of the list"
                 yield Finding("RC302", message, fix, document.file, pointer.join(key), at_key=True)
+        if "defaults" in value:
+            shared = value["defaults"]
+            if isinstance(shared, dict):
+                made, findings = layer(f"defaults of {document.file}", document.file, "/defaults", shared)
+                yield from findings
+                yield from expired(made, stack.layering.today)
+                yield from not_for_many(shared, document.file, "/defaults")
+                stack = stack.with_own(made)
+            else:
+                fix = "write the values that all devices of this file share under it"
+                yield Finding("RC303", "`defaults` is not a mapping", fix, document.file, "/defaults")
         if not isinstance(items, list) or not items:
             message = "`devices` is " + ("an empty list" if items == [] else "not a list")
             fix = "write each device under it as a list item: `  - serial_number: …`"
@@ -68,7 +99,7 @@ def _candidates(document: Document) -> Iterator[Candidate | Finding]:
         for index, item in enumerate(items):
             where = pointer.join("devices", index)
             if isinstance(item, dict):
-                yield _candidate(document, item, where)
+                yield from _candidate(document, item, where, stack)
             else:
                 message = f"devices[{index}] is not a device; each item is a mapping with a serial_number"
                 yield Finding("RC303", message, "write `- serial_number: …`", document.file, where)
@@ -85,10 +116,30 @@ def _no_device(document: Document) -> Finding:
     )
 
 
-def _candidate(document: Document, value: dict[str, Json], where: str) -> Candidate:
+def _candidate(document: Document, value: dict[str, Json], where: str, stack: Stack) -> Iterator[Candidate | Finding]:
     serial = value.get("serial_number")
     usable = Serial(serial) if isinstance(serial, str) and SERIAL.fullmatch(serial) else None
-    return Candidate(usable, value, Source(document.file, *document.places[where]), where)
+    own, findings = layer("device", document.file, where, value)
+    yield from findings
+    resolved = stack.resolved(own, usable)
+    yield from resolved.findings
+    fields = resolved.fields if "serial_number" not in value else {"serial_number": serial, **resolved.fields}
+    replaces = value.get("$replaces")
+    if "$replaces" in value and not (isinstance(replaces, str) and SERIAL.fullmatch(replaces)):
+        message, fix = (
+            "$replaces is not a serial number",
+            "write the serial number of the device that this one replaces",
+        )
+        yield Finding("RC619", message, fix, document.file, where + "/$replaces", unquoted=True)
+        replaces = None
+    yield Candidate(
+        usable,
+        fields,
+        Source(document.file, *document.places[where]),
+        where,
+        resolved.layers,
+        Serial(replaces) if isinstance(replaces, str) else None,
+    )
 
 
 def _serial_findings(candidate: Candidate) -> Iterator[Finding]:
@@ -134,19 +185,3 @@ def _duplicate(candidate: Candidate, other: Candidate) -> Finding:
         return Finding("RC307", message, "keep one of the two", file, where, also=also)
     message = f"{candidate.serial} differs only in case from {other.serial} at"
     return Finding("RC308", message, "keep one of the two, spelled as the API spells it", file, where, also=also)
-
-
-def _reserved(candidate: Candidate, value: Json, keys: tuple[str | int, ...]) -> Iterator[Finding]:
-    """Keys that begin with `$`, at any depth: they will mean something, so they cannot be data."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key[:1] == "$":
-                message = f"{candidate.label(*keys, key)}: keys that begin with $ are reserved"
-                where = candidate.pointer + pointer.join(*keys, key)
-                yield Finding("RC404", message, "rename the key", candidate.source.file, where, at_key=True)
-            if isinstance(inner, (dict, list)):
-                yield from _reserved(candidate, inner, (*keys, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            if isinstance(inner, (dict, list)):
-                yield from _reserved(candidate, inner, (*keys, index))

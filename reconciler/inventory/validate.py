@@ -1,7 +1,9 @@
 """Candidates x schema -> findings: which values the API would not take, and which keys must not be sent at all."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from jsonschema_rs import ValidationError
@@ -9,9 +11,11 @@ from jsonschema_rs import ValidationErrorKind as Kind
 
 from reconciler import pointer
 from reconciler.inventory.compile import Schema
-from reconciler.inventory.document import Candidate, Finding
+from reconciler.inventory.document import Candidate, Finding, steps
+from reconciler.inventory.merge import ListRules
+from reconciler.inventory.origin import place
 from reconciler.inventory.wording import DESCRIBED, expected, repeated, shown
-from reconciler.model import Json
+from reconciler.model import Json, Serial
 
 READ_ONLY = frozenset({"id", "created_at", "updated_at", "last_seen"})
 EXECUTED = frozenset({"operation", "operation_type"})
@@ -31,7 +35,43 @@ _AS_IN = {
 }
 
 
-def validate(candidates: Iterable[Candidate], schema: Schema, hidden: Callable[[str], bool]) -> list[Finding]:
+Locate = Callable[[Candidate, Sequence[str | int]], "Spot"]
+"""Where the value at a path of a candidate stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in a file, and what messages call the value there; `device` as in Finding."""
+
+    file: str
+    pointer: str
+    label: str
+    device: Serial | None = None
+
+    def finding(self, code: str, message: str, fix: str, *, at_key: bool = False, unquoted: bool = False) -> Finding:
+        """What is wrong there."""
+        return Finding(
+            code, message, fix, self.file, self.pointer, at_key=at_key, unquoted=unquoted, device=self.device
+        )
+
+
+def spots(rules: ListRules, today: date) -> Locate:
+    """How to find the layer that a value comes from."""
+
+    def locate(candidate: Candidate, path: Sequence[str | int]) -> Spot:
+        said = place(candidate.layers, path, rules, today) if path else None
+        own = candidate.layers[-1] if candidate.layers else None
+        if said is None or said.layer is own:
+            where = said.pointer if said else candidate.pointer + pointer.join(*path)
+            return Spot(candidate.source.file, where, candidate.label(*path))
+        return Spot(said.layer.file, said.pointer, steps(path).removeprefix("."), candidate.serial)
+
+    return locate
+
+
+def validate(
+    candidates: Iterable[Candidate], schema: Schema, hidden: Callable[[str], bool], locate: Locate
+) -> list[Finding]:
     """Everything wrong with the fields of the candidates: a quick yes or no first, and words only for a no.
 
     `hidden` says which pointers into a device are secrets, whose values are not to be repeated.
@@ -42,29 +82,26 @@ def validate(candidates: Iterable[Candidate], schema: Schema, hidden: Callable[[
         value = candidate.value
         if _NEVER_SENT.isdisjoint(value) and is_valid(value):
             continue
-        never_sent = [_never_sent(candidate, key) for key in value if key in _NEVER_SENT]
+        never_sent = [_never_sent(locate(candidate, [key]), key) for key in value if key in _NEVER_SENT]
         told = {finding.pointer for finding in never_sent}
         findings += never_sent
         for error in schema.validator.iter_errors(value):
             if isinstance(error.kind, (Kind.BacktrackLimitExceeded, Kind.RegexEngineFailure)):
                 return [*findings, _hopeless_pattern(error, schema)]
-            for finding in _findings(candidate, error, schema, hidden):
+            for finding in _findings(candidate, error, schema, hidden, locate):
                 if finding.pointer not in told:
                     told.add(finding.pointer)
                     findings.append(finding)
     return findings
 
 
-def _never_sent(candidate: Candidate, key: str) -> Finding:
-    file, where = candidate.source.file, candidate.pointer + pointer.join(key)
+def _never_sent(spot: Spot, key: str) -> Finding:
     if key in READ_ONLY:
-        message = f"{candidate.label(key)} belongs to the server, which sets it by itself"
-        return Finding("RC402", message, "delete this line", file, where, at_key=True)
-    message = (
-        f"{candidate.label(key)} would make newer servers execute it (reboot, factory reset), again on every change"
-    )
+        message = f"{spot.label} belongs to the server, which sets it by itself"
+        return spot.finding("RC402", message, "delete this line", at_key=True)
+    message = f"{spot.label} would make newer servers execute it (reboot, factory reset), again on every change"
     fix = "delete this line; start operations in the device console, they are not a state to declare"
-    return Finding("RC403", message, fix, file, where, at_key=True)
+    return spot.finding("RC403", message, fix, at_key=True)
 
 
 def _hopeless_pattern(error: ValidationError, schema: Schema) -> Finding:
@@ -75,35 +112,41 @@ def _hopeless_pattern(error: ValidationError, schema: Schema) -> Finding:
 
 
 def _findings(
-    candidate: Candidate, error: ValidationError, schema: Schema, hidden: Callable[[str], bool]
+    candidate: Candidate, error: ValidationError, schema: Schema, hidden: Callable[[str], bool], locate: Locate
 ) -> Iterator[Finding]:
     path = error.instance_path
-    where = candidate.pointer + pointer.join(*path)
-    file = candidate.source.file
     rule = _at(schema.document, error.schema_path[:-1])
     rule = rule if isinstance(rule, dict) else {}
     match error.kind:
         case Kind.AdditionalProperties(unexpected) | Kind.UnevaluatedProperties(unexpected):
             for key in unexpected:
-                message = f"{candidate.label(*path, key)} is not a field that the schema knows"
-                fix = _similar(key, rule.get("properties", {}))
-                yield Finding("RC401", message, fix, file, where + pointer.join(key), at_key=True)
+                spot = locate(candidate, [*path, key])
+                message = f"{spot.label} is not a field that the schema knows"
+                yield spot.finding("RC401", message, _similar(key, rule.get("properties", {})), at_key=True)
         case Kind.FalseSchema():
-            message = f"{candidate.label(*path)} is not allowed by the schema"
-            yield Finding("RC401", message, "delete this line", file, where, at_key=True)
+            spot = locate(candidate, path)
+            yield spot.finding("RC401", f"{spot.label} is not allowed by the schema", "delete this line", at_key=True)
         case Kind.Required(property=key):
             message = f"{candidate.label(*path)} has no {key}"
-            yield Finding("RC411", message, f"add `{key}: …`", file, where + pointer.join(key))
+            where = candidate.pointer + pointer.join(*path, key)
+            yield Finding("RC411", message, _missing(candidate, key), candidate.source.file, where)
         case Kind.PropertyNames(error=inner):
-            message = f"{candidate.label(*path)} has a key that the schema does not allow: {inner.message}"
-            yield Finding("RC401", message, "rename the key", file, where)
+            spot = locate(candidate, path)
+            message = f"{spot.label} has a key that the schema does not allow: {inner.message}"
+            yield spot.finding("RC401", message, "rename the key")
         case _:
-            yield _value_finding(candidate, error, rule, secret=hidden(pointer.join(*path)))
+            yield _value_finding(locate(candidate, path), error, rule, secret=hidden(pointer.join(*path)))
 
 
-def _value_finding(candidate: Candidate, error: ValidationError, rule: dict[str, Any], *, secret: bool) -> Finding:
+def _missing(candidate: Candidate, key: str) -> str:
+    """All the files that could have said it."""
+    others = list(dict.fromkeys(item.file for item in candidate.layers[:-1] if item.file != candidate.source.file))
+    return f"add `{key}: …`" + (f" here, or for more devices in {', '.join(reversed(others))}" if others else "")
+
+
+def _value_finding(spot: Spot, error: ValidationError, rule: dict[str, Any], *, secret: bool) -> Finding:
     """The words are ours: the validator's own repeat the value, which may hold a secret."""
-    path, kind = error.instance_path, error.kind
+    kind = error.kind
     value: Any = error.instance
     what = "a value that is not shown" if secret else shown(value)
     fix = ""
@@ -119,12 +162,10 @@ def _value_finding(candidate: Candidate, error: ValidationError, rule: dict[str,
         fix = _AS_IN.get(kind.format, "")
     elif isinstance(kind, Kind.Type):
         fix = _typed(value, kind.types)
-    return Finding(
+    return spot.finding(
         _CODES.get(kind.name, "RC410"),
-        f"{candidate.label(*path)} {words}",
+        f"{spot.label} {words}",
         fix or "correct the value; if it is right, change the schema",
-        candidate.source.file,
-        candidate.pointer + pointer.join(*path),
         unquoted=isinstance(kind, Kind.Type) and "string" in kind.types and not secret,
     )
 

@@ -1,7 +1,7 @@
 """What the schema says about single fields, beyond their validity."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.model import Json
 from reconciler.pointer import join, within
@@ -9,10 +9,20 @@ from reconciler.pointer import join, within
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """JSON Pointers of fields that compare as sets (`uniqueItems`), and of secrets (`writeOnly`)."""
+    """JSON Pointers of fields that compare as sets (`uniqueItems`), and of secrets (`writeOnly`).
+
+    `merged_sets` (`x-merge: set`) and `merged_by` (`x-merge-key`, with the key) are lists that layers add to. No two
+    devices have the same value at `unique` (`x-unique`); at `references` (`x-references`) are serials of others.
+    `known` are all fields that the schema names.
+    """
 
     set_like: frozenset[str] = frozenset()
     secret: frozenset[str] = frozenset()
+    merged_sets: frozenset[str] = frozenset()
+    merged_by: Mapping[str, str] = field(default_factory=dict)
+    unique: frozenset[str] = frozenset()
+    references: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
 
     def sensitive(self, pointer: str) -> bool:
         """Whether the value at `pointer` is a secret, holds one, or is part of one."""
@@ -22,17 +32,43 @@ class Marks:
 def marks(schema: Mapping[str, Json]) -> Marks:
     """The marks in `properties`, at any depth; references and combinators are not followed."""
     found = list(_walk(schema, ()))
+
+    def marked(word: str) -> frozenset[str]:
+        return frozenset(pointer for pointer, rule in found if rule.get(word) is True)
+
     return Marks(
-        set_like=frozenset(pointer for pointer, rule in found if rule.get("uniqueItems") is True),
-        secret=frozenset(pointer for pointer, rule in found if rule.get("writeOnly") is True),
+        set_like=marked("uniqueItems"),
+        secret=marked("writeOnly"),
+        merged_sets=frozenset(pointer for pointer, rule in found if rule.get("x-merge") == "set"),
+        merged_by={pointer: key for pointer, rule in found if isinstance(key := rule.get("x-merge-key"), str)},
+        unique=marked("x-unique"),
+        references=marked("x-references"),
+        known=frozenset(pointer for pointer, _ in found),
     )
 
 
-def misplaced(schema: Json, path: tuple[str | int, ...] = ()) -> Iterator[str]:
-    """Pointers into the schema of every `writeOnly` that `marks` does not see: a secret there would be shown."""
+WORDS: Mapping[str, tuple[object, ...]] = {
+    "writeOnly": (True, False),
+    "x-unique": (True, False),
+    "x-references": (True, False),
+    "x-merge": ("set",),
+}
+"""Words that `marks` looks for, and what may stand behind them; the key of `x-merge-key` may be any text."""
+
+
+def misplaced(schema: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Each word of `marks` that it does not see, or that says nothing it knows: its pointer in the schema, and why."""
     if isinstance(schema, dict):
-        if schema.get("writeOnly") is True and (len(path) % 2 or set(path[::2]) - {"properties"}):
-            yield join(*path, "writeOnly")
+        followed = not len(path) % 2 and not set(path[::2]) - {"properties"}
+        at_data = len(path) % 2 == 1 and path[-1] == "properties"  # there, a key is the name of a field
+        for word in () if at_data else (*WORDS, "x-merge-key"):
+            value = schema.get(word, False)
+            if value is False:
+                continue
+            if not followed:
+                yield join(*path, word), f"this `{word}` cannot be followed"
+            elif value not in WORDS[word] if word in WORDS else not isinstance(value, str):
+                yield join(*path, word), f"`{word}` is {value!r}, which means nothing here"
         items: Iterator[tuple[str | int, Json]] = iter(schema.items())
     elif isinstance(schema, list):
         items = enumerate(schema)

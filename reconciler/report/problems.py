@@ -22,36 +22,46 @@ def text(problems: Sequence[Problem]) -> str:
     return "\n".join([*lines, f"{_counted(len(problems), 'problem')} in {_counted(files, 'file')}."])
 
 
+def warnings(problems: Sequence[Problem]) -> str:
+    """The same for what may stay as it is for now."""
+    lines = [line for problem in problems for line in _lines(problem, "warning: ")]
+    return "\n".join([*lines, f"{_counted(len(problems), 'warning')}."])
+
+
 def valid(devices: int, files: int) -> str:
     """The one line to say when nothing is wrong."""
     verb = "is" if devices == 1 else "are"
     return f"{_counted(devices, 'device')} in {_counted(files, 'file')} {verb} valid."
 
 
-def document(problems: Sequence[Problem], *, devices: int, files: int) -> dict[str, Json]:
+def document(
+    problems: Sequence[Problem], warned: Sequence[Problem] = (), *, devices: int, files: int
+) -> dict[str, Json]:
     """What `validate --format json` prints: `schemas/validate.schema.json` says what it holds."""
     return {
         "format_version": FORMAT_VERSION,
         "valid": not problems,
         "devices": devices,
         "files": files,
-        "problems": [
-            {
-                "code": problem.code,
-                "message": problem.message,
-                "fix": problem.fix,
-                "file": problem.source.file,
-                "line": problem.source.line,
-                "column": problem.source.column,
-            }
-            for problem in problems
-        ],
+        "problems": [_problem(problem) for problem in problems],
+        "warnings": [_problem(problem) for problem in warned],
     }
 
 
-def _lines(problem: Problem) -> Iterator[str]:
+def _problem(problem: Problem) -> dict[str, Json]:
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "fix": problem.fix,
+        "file": problem.source.file,
+        "line": problem.source.line,
+        "column": problem.source.column,
+    }
+
+
+def _lines(problem: Problem, kind: str = "") -> Iterator[str]:
     source = problem.source
-    yield printable(f"{source}: {problem.message} [{problem.code}]")
+    yield printable(f"{source}: {kind}{problem.message} [{problem.code}]")
     if problem.excerpt.strip():
         shown, offset = _window(problem.excerpt, source.column - 1)
         number = str(source.line)

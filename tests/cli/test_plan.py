@@ -62,7 +62,8 @@ def test_the_json_document_fits_its_schema_and_is_what_out_saves(declare: Declar
     [change] = document["changes"]
     assert (change["serial"], change["action"]) == ("AP-1", "adopt")
     assert change["source"]["file"] == "inventory/a.yaml"
-    assert {"path": "/status", "after": "active"} in change["fields"]
+    place = {"file": "inventory/a.yaml", "line": 3, "column": 13}
+    assert {"path": "/status", "after": "active", "source": place} in change["fields"]
 
 
 def test_a_plan_is_the_same_document_every_time(declare: Declare, run: Run) -> None:

@@ -4,6 +4,7 @@
 
 import json
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from reconciler.config import Settings
 from reconciler.inventory.compile import Schema, compiled
 from reconciler.inventory.document import Candidate, Finding
+from reconciler.inventory.merge import ListRules
 from reconciler.inventory.schema import packaged_schema
-from reconciler.inventory.validate import validate
+from reconciler.inventory.validate import spots, validate
 from reconciler.model import Json, Serial, Source
 from reconciler.reconcile import validate as validate_inventory
 
@@ -284,7 +286,7 @@ def test_a_device_is_valid_or_has_findings_at_distinct_pointers(value: dict[str,
     device: dict[str, Json] = {"serial_number": "A", **value}
     candidate = Candidate(Serial("A"), device, Source("a.yaml", 1), "")
 
-    findings: list[Finding] = validate([candidate], PACKAGED, lambda _: False)
+    findings: list[Finding] = validate([candidate], PACKAGED, lambda _: False, spots(ListRules(), date.min))
 
     assert bool(findings) == (not PACKAGED.validator.is_valid(candidate.value))
     assert len({finding.pointer for finding in findings}) == len(findings)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.inventory.read import MAX_BYTES, Reading, display, field_sources, load, read
+from reconciler.inventory.files import display
+from reconciler.inventory.read import MAX_BYTES, Reading, field_sources, load, read
 from reconciler.model import Problem, Source
 
 DEVICE = "serial_number: AP-1\nstatus: active\n"
@@ -31,7 +32,7 @@ def test_files_are_found_at_any_depth_and_in_any_case_and_come_in_order_of_name(
         (inventory / name).parent.mkdir(parents=True, exist_ok=True)
         (inventory / name).write_text(DEVICE)
 
-    reading = read(inventory.parent, [inventory])
+    reading = read(inventory.parent, inventory, [inventory])
 
     assert names(reading) == ["inventory/C.yml", "inventory/a/b/c.Yaml", "inventory/a/z.YML", "inventory/b.yaml"]
     assert (reading.problems, reading.files) == ((), 4)
@@ -50,20 +51,20 @@ def test_other_files_and_names_that_begin_with_an_underscore_or_a_dot_are_passed
         (inventory / name).parent.mkdir(exist_ok=True)
         (inventory / name).write_text(DEVICE)
 
-    assert names(read(inventory.parent, [inventory])) == ["inventory/a.yaml"]
+    assert names(read(inventory.parent, inventory, [inventory])) == ["inventory/a.yaml"]
 
 
 def test_an_inventory_below_a_hidden_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "_drafts").mkdir()
     (tmp_path / "_drafts" / "a.yaml").write_text(DEVICE)
 
-    assert names(read(tmp_path, [tmp_path / "_drafts"])) == ["_drafts/a.yaml"]
+    assert names(read(tmp_path, tmp_path / "_drafts", [tmp_path / "_drafts"])) == ["_drafts/a.yaml"]
 
 
 def test_a_missing_inventory_and_an_empty_one_are_problems(inventory: Path) -> None:
     (inventory / "readme.md").touch()
 
-    reading = read(inventory.parent, [inventory, inventory.parent / "elsewhere"])
+    reading = read(inventory.parent, inventory, [inventory, inventory.parent / "elsewhere"])
 
     assert told(reading) == [("RC102", "inventory"), ("RC101", "elsewhere")]
 
@@ -72,7 +73,9 @@ def test_a_file_named_outright_is_read_once_whatever_its_name(inventory: Path) -
     (inventory / "_a.txt").write_text(DEVICE)
     (inventory / "b.yaml").write_text(DEVICE)
 
-    reading = read(inventory.parent, [inventory / "_a.txt", inventory, inventory / "b.yaml", inventory / "_a.txt"])
+    reading = read(
+        inventory.parent, inventory, [inventory / "_a.txt", inventory, inventory / "b.yaml", inventory / "_a.txt"]
+    )
 
     assert names(reading) == ["inventory/_a.txt", "inventory/b.yaml"]
 
@@ -90,7 +93,7 @@ def test_links_to_files_of_the_inventory_are_followed_and_all_others_refused(inv
     (inventory / "loop").symlink_to(".")
     (inventory / "folder").symlink_to("../inventory-2")
 
-    reading = read(inventory.parent, [inventory])
+    reading = read(inventory.parent, inventory, [inventory])
 
     assert names(reading) == ["inventory/inside.yaml"]
     refused = ["dangling.yaml", "folder", "itself.yaml", "leaves.yaml", "loop", "sibling.yaml"]
@@ -101,7 +104,7 @@ def test_an_inventory_that_is_itself_a_link_is_read(inventory: Path) -> None:
     (inventory / "a.yaml").write_text(DEVICE)
     (inventory.parent / "link").symlink_to("inventory")
 
-    assert names(read(inventory.parent, [inventory.parent / "link"])) == ["link/a.yaml"]
+    assert names(read(inventory.parent, inventory, [inventory.parent / "link"])) == ["link/a.yaml"]
 
 
 @pytest.fixture
@@ -115,13 +118,13 @@ def odd_files(inventory: Path) -> Iterator[Path]:
 
 
 def test_pipes_sockets_and_devices_are_refused_without_waiting(odd_files: Path) -> None:
-    assert told(read(odd_files.parent, [odd_files])) == [
+    assert told(read(odd_files.parent, odd_files, [odd_files])) == [
         ("RC105", "inventory/to-device.yaml"),
         ("RC104", "inventory/pipe.yaml"),
         ("RC104", "inventory/socket.yaml"),
         ("RC104", "inventory/to-pipe.yaml"),
     ]
-    assert told(read(odd_files.parent, [odd_files / "pipe.yaml", Path("/dev/zero")])) == [
+    assert told(read(odd_files.parent, odd_files, [odd_files / "pipe.yaml", Path("/dev/zero")])) == [
         ("RC104", "/dev/zero"),
         ("RC104", "inventory/pipe.yaml"),
     ]
@@ -131,7 +134,7 @@ def test_a_folder_named_like_a_file_is_a_folder(inventory: Path) -> None:
     (inventory / "x.yaml").mkdir()
     (inventory / "x.yaml" / "a.yaml").write_text(DEVICE)
 
-    assert names(read(inventory.parent, [inventory])) == ["inventory/x.yaml/a.yaml"]
+    assert names(read(inventory.parent, inventory, [inventory])) == ["inventory/x.yaml/a.yaml"]
 
 
 def test_a_file_of_1_mib_is_read_and_a_larger_one_is_not_even_opened_to_its_end(inventory: Path) -> None:
@@ -140,7 +143,7 @@ def test_a_file_of_1_mib_is_read_and_a_larger_one_is_not_even_opened_to_its_end(
     with (inventory / "huge.yaml").open("wb") as file:
         file.truncate(2**40)
 
-    reading = read(inventory.parent, [inventory])
+    reading = read(inventory.parent, inventory, [inventory])
 
     assert names(reading) == ["inventory/full.yaml"]
     assert told(reading) == [("RC106", "inventory/fuller.yaml"), ("RC106", "inventory/huge.yaml")]
@@ -164,7 +167,10 @@ def test_permissions_are_respected_and_told(inventory: Path) -> None:
     (inventory / "a.yaml").chmod(0)
     (inventory / "closed").mkdir(mode=0)
 
-    assert told(read(inventory.parent, [inventory])) == [("RC103", "inventory/closed"), ("RC103", "inventory/a.yaml")]
+    assert told(read(inventory.parent, inventory, [inventory])) == [
+        ("RC103", "inventory/closed"),
+        ("RC103", "inventory/a.yaml"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +179,7 @@ def test_permissions_are_respected_and_told(inventory: Path) -> None:
 def test_a_byte_order_mark_and_crlf_change_nothing(inventory: Path, text: str) -> None:
     (inventory / "a.yaml").write_bytes(text.encode())
 
-    [document] = read(inventory.parent, [inventory]).documents
+    [document] = read(inventory.parent, inventory, [inventory]).documents
 
     assert document.value == {"serial_number": "AP-1", "status": "active"}
 
@@ -193,7 +199,7 @@ def test_text_that_is_not_utf_8_is_refused_at_its_place(
 ) -> None:
     (inventory / "a.yaml").write_bytes(data)
 
-    [problem] = read(inventory.parent, [inventory]).problems
+    [problem] = read(inventory.parent, inventory, [inventory]).problems
 
     assert (problem.code, problem.source) == ("RC107", Source("inventory/a.yaml", line, column))
     assert problem.excerpt == excerpt
@@ -210,7 +216,7 @@ def test_names_are_printable_whatever_they_are(tmp_path: Path) -> None:
 def test_a_file_with_a_hostile_name_is_read(inventory: Path) -> None:
     (inventory / os.fsdecode(b"\xff\n.yaml")).write_text(DEVICE)
 
-    assert names(read(inventory.parent, [inventory])) == ["inventory/\\xff\\n.yaml"]
+    assert names(read(inventory.parent, inventory, [inventory])) == ["inventory/\\xff\\n.yaml"]
 
 
 def test_the_places_of_single_fields_are_looked_up_when_a_plan_asks(inventory: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from reconciler.inventory.document import Document
 from reconciler.inventory.resolve import devices, resolve
 from reconciler.inventory.yaml_core import parse
-from reconciler.model import Device, Serial, Source
+from reconciler.model import Device, Layer, Serial, Source
 
 
 def document(text: str, file: str = "a.yaml") -> Document:
@@ -23,7 +23,12 @@ def test_a_mapping_with_a_serial_number_is_a_device() -> None:
 
     assert findings == []
     assert devices(candidates) == {
-        Serial("AP-1"): Device(Serial("AP-1"), {"status": "active"}, Source("a.yaml", 2, 1), "")
+        Serial("AP-1"): Device(
+            Serial("AP-1"),
+            {"status": "active"},
+            Source("a.yaml", 2, 1),
+            (Layer("device", "a.yaml", "", {"status": "active"}),),
+        )
     }
 
 
@@ -31,7 +36,7 @@ def test_a_list_under_devices_is_as_many_devices() -> None:
     candidates, findings = resolve([document("devices:\n- serial_number: A\n- serial_number: B\n  name: b\n")])
 
     assert findings == []
-    assert [(d.serial, d.fields, d.source, d.pointer) for d in devices(candidates).values()] == [
+    assert [(d.serial, d.fields, d.source, d.layers[-1].pointer) for d in devices(candidates).values()] == [
         ("A", {}, Source("a.yaml", 2, 3), "/devices/0"),
         ("B", {"name": "b"}, Source("a.yaml", 3, 3), "/devices/1"),
     ]

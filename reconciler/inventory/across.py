@@ -1,0 +1,61 @@
+"""What the schema asks of devices among each other: values that must be unique, and serials that must exist."""
+
+from collections.abc import Iterable, Iterator
+
+from reconciler import pointer
+from reconciler.canonical import canonical
+from reconciler.inventory.document import Candidate, Finding
+from reconciler.inventory.validate import Locate
+from reconciler.inventory.wording import shown
+from reconciler.model import ABSENT, Json
+
+
+def repeated(candidates: Iterable[Candidate], unique: Iterable[str], locate: Locate) -> Iterator[Finding]:
+    """Values at the `unique` pointers (`x-unique`) that two devices have; text counts as equal whatever its case.
+
+    A null is no value. Both places are named.
+    """
+    candidates = list(candidates)
+    for path in sorted(unique):
+        first: dict[str, Candidate] = {}
+        keys = pointer.split(path)
+        for candidate in candidates:
+            value = pointer.get(candidate.value, path)
+            if value is ABSENT or value is None:
+                continue
+            other = first.setdefault(canonical(value).casefold(), candidate)
+            if other is not candidate:
+                spot, there = locate(candidate, keys), locate(other, keys)
+                if (spot.file, spot.pointer) == (there.file, there.pointer):
+                    message = f"{spot.label} must differ from device to device, and this line gives it to many"
+                    fix = "set it in each device, or build it from {serial_number}"
+                    yield spot.finding("RC617", message, fix)
+                    continue
+                message = (
+                    f"{candidate.label(*keys)} must be unique, and {other.serial or 'another device'} has it too, at"
+                )
+                fix = "give one of the two another value"
+                yield Finding("RC617", message, fix, spot.file, spot.pointer, also=(there.file, there.pointer))
+
+
+def dangling(candidates: Iterable[Candidate], references: Iterable[str], locate: Locate) -> Iterator[Finding]:
+    """Values at the `references` pointers (`x-references`) that are no serial number of a declared device."""
+    candidates = list(candidates)
+    references = sorted(references)
+    serials = {candidate.serial for candidate in candidates} if references else set()
+    for path in references:
+        for candidate in candidates:
+            value = pointer.get(candidate.value, path)
+            for item in value if isinstance(value, list) else [value]:
+                if item is not ABSENT and item is not None and not (isinstance(item, str) and item in serials):
+                    spot = locate(candidate, pointer.split(path))
+                    yield spot.finding(
+                        "RC618", f"{spot.label} refers to {shown(item)}, which is not declared", _fix(item, serials)
+                    )
+
+
+def _fix(item: Json, serials: Iterable[object]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(str(item), [str(serial) for serial in serials if serial], 1)
+    return f"did you mean {close[0]}?" if close else "correct it, or declare that device"

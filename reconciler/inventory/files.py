@@ -1,0 +1,129 @@
+"""Which files an inventory is made of: those that declare devices, and the layers above them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from reconciler.model import Problem, Source
+
+SUFFIXES = (".yaml", ".yml")
+DEFAULTS, GROUPS = "_defaults.yaml", "_groups"
+
+
+def device_files(root: Path, path: Path) -> Iterator[str | Problem]:
+    """The files among and below `path`, by absolute name. A file named outright counts whatever its name."""
+    if os.path.isdir(path):  # noqa: PTH112 - False for what cannot be reached; Path.is_dir raises
+        yield from _walk(root, os.path.abspath(path))  # noqa: PTH100 - keeps links as they are
+    elif os.path.lexists(path):
+        yield os.path.abspath(path)  # noqa: PTH100
+    else:
+        name = display(root, path)
+        fix = "check the path, or set `inventory` in reconciler.toml"
+        yield Problem("RC101", "there is no such file or folder", fix, Source(name, 1))
+
+
+def layer_files(root: Path, inventory: Path, devices: Iterable[str]) -> tuple[set[str], set[str], list[Problem]]:
+    """The layers of `inventory` that may reach the files `devices`: defaults and groups; and what is wrong with them.
+
+    Only files inside of the inventory have any.
+    """
+    top = os.path.abspath(inventory)  # noqa: PTH100 - resolve() would follow links
+    within = os.path.join(top, "")  # noqa: PTH118 - ten thousand times
+    folders = {folder for file in devices if file.startswith(within) for folder in [os.path.dirname(file)]}  # noqa: PTH120
+    if not folders:
+        return set(), set(), []
+    while above := {os.path.dirname(folder) for folder in folders if folder != top} - folders:  # noqa: PTH120
+        folders |= above
+    found: list[str | Problem] = [item for folder in folders for item in _defaults(root, top, folder)]
+    defaults = {item for item in found if isinstance(item, str)}
+    groups = os.path.join(top, GROUPS)  # noqa: PTH118
+    if os.path.isdir(groups):  # noqa: PTH112
+        found += _walk(root, groups, top)
+    problems = [item for item in found if isinstance(item, Problem)]
+    return defaults, {item for item in found if isinstance(item, str)} - defaults, problems
+
+
+def _defaults(root: Path, top: str, folder: str) -> Iterator[str | Problem]:
+    path = os.path.join(folder, DEFAULTS)  # noqa: PTH118
+    if os.path.islink(path):  # noqa: PTH114
+        with os.scandir(folder) as listing:
+            yield from _linked(root, os.path.realpath(top), next(entry for entry in listing if entry.name == DEFAULTS))
+    elif os.path.lexists(path):
+        yield path
+
+
+def _walk(root: Path, top: str, bounds: str = "") -> Iterator[str | Problem]:
+    """Files with our suffixes below `top`; names that begin with `_` or `.` are passed over, folders likewise.
+
+    Links may lead anywhere inside of `bounds`, which is `top` unless given.
+    """
+    real = os.path.realpath(bounds or top)
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            yield unreadable(display(root, Path(folder)), error)
+            continue
+        for entry in entries:
+            if entry.name.startswith(("_", ".")):
+                yield from _nearly(root, entry, top)
+                continue
+            if entry.is_symlink():
+                yield from _linked(root, real, entry)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.name.lower().endswith(SUFFIXES):
+                yield entry.path
+
+
+def _linked(root: Path, real: str, entry: "os.DirEntry[str]") -> Iterator[str | Problem]:
+    """A symlink: to a file of this inventory it is as good as one; folders are read where they are, once."""
+    name = display(root, Path(entry.path))
+    target = os.path.realpath(entry.path)
+    shown = display(root, Path(target))
+    fix = "put the file itself here"
+    if os.path.isdir(target):  # noqa: PTH112 - False for a link to itself; entry.is_dir raises
+        message = f"this is a symlink to the folder {shown}; folders are read where they are"
+        yield Problem("RC105", message, "delete the link, or move the folder here", Source(name, 1))
+    elif not entry.name.lower().endswith(SUFFIXES):
+        return
+    elif not os.path.exists(target):  # noqa: PTH110 - False for what cannot be reached
+        yield Problem("RC105", f"this is a symlink to {shown}, which cannot be reached", fix, Source(name, 1))
+    elif not Path(target).is_relative_to(real):
+        yield Problem("RC105", f"this is a symlink that leaves the inventory, to {shown}", fix, Source(name, 1))
+    else:
+        yield entry.path
+
+
+def _nearly(root: Path, entry: "os.DirEntry[str]", top: str) -> Iterator[Problem]:
+    """A name that is passed over and was probably meant to be read."""
+    name = entry.name
+    if name == GROUPS and os.path.dirname(entry.path) != top:  # noqa: PTH120 - ten thousand times
+        message = f"groups are only read from {GROUPS} at the top of the inventory"
+        yield Problem("RC614", message, "move it there", Source(display(root, Path(entry.path)), 1))
+    elif (
+        name not in {DEFAULTS, GROUPS}
+        and name[:1] == "_"
+        and (close := get_close_matches(name, [DEFAULTS, GROUPS], 1, 0.8))
+    ):
+        message = f"this is not read: names that begin with _ are passed over, but for {DEFAULTS} and {GROUPS}"
+        yield Problem("RC614", message, f"rename it to {close[0]}", Source(display(root, Path(entry.path)), 1))
+
+
+def display(root: Path, path: Path) -> str:
+    """The name of `path` in messages: from `root` if it is below it, `/` between folders, printable whatever it is."""
+    absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow the links that messages must name
+    name = absolute.removeprefix(os.path.join(root, ""))  # noqa: PTH118 - ten thousand times
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else ascii(c)[1:-1].replace("\\udc", "\\x") for c in name)
+
+
+def unreadable(name: str, error: OSError) -> Problem:
+    """The problem of a file or folder that the system does not let us read."""
+    reason = (error.strerror or str(error)).lower()
+    return Problem("RC103", f"this cannot be read: {reason}", "check its permissions", Source(name, 1))

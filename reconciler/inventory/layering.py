@@ -1,0 +1,220 @@
+"""Which layers reach a device, and what they make together."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from reconciler.inventory.document import Document, Finding
+from reconciler.inventory.groups import Group, disagreements, groups, knows, looked_at, selected, unknown
+from reconciler.inventory.layers import layer
+from reconciler.inventory.merge import ListRules, filled, laid, templated
+from reconciler.inventory.origin import origin, spoken
+from reconciler.model import ABSENT, Json, Layer, Serial
+from reconciler.pointer import get, within
+from reconciler.printable import dotted
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the layers make of one device, lowest first, and what is wrong with that."""
+
+    fields: dict[str, Json]
+    layers: tuple[Layer, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+class Layering:
+    """The layers of an inventory. What devices have in common is laid once.
+
+    `findings` are about the layers themselves; `afterwards` tells what only shows once every device was resolved.
+    """
+
+    def __init__(
+        self, defaults: Iterable[Document], groups_: Iterable[Document], rules: ListRules, today: date
+    ) -> None:
+        self.rules, self.today = rules, today
+        self._groups, self.findings = groups(groups_)
+        self._defaults: dict[str, Layer] = {}
+        for document in defaults:
+            made, findings = _defaults(document)
+            self._defaults[document.file.rpartition("/")[0]] = made
+            self.findings += findings
+        for shared in (*self._defaults.values(), *(group.layer for group in self._groups)):
+            self.findings += expired(shared, today)
+        self._stacks: dict[str, Stack] = {}
+        self._laid: dict[tuple[int, ...], tuple[dict[str, Json], bool]] = {(): ({}, False)}
+        self._kept: list[Layer] = []
+        self._unset: dict[tuple[str, str], tuple[str, bool]] = {}
+        self._checked: set[tuple[int, ...]] = set()
+        self._empty = {group.name: group for group in self._groups}
+        self._unseen = {(path, group.name): group for group in self._groups for path in looked_at(group)}
+        self._labels: set[str] = set()
+
+    def stack(self, file: str) -> "Stack":
+        """What reaches the devices of `file` because of where it is: the defaults of its folder and of those above."""
+        folder = file.rpartition("/")[0]
+        if folder not in self._stacks:
+            above = dict.fromkeys(["", *(folder[: found.start()] for found in re.finditer("/", folder)), folder])
+            found = (self._defaults.get(name) for name in above)
+            self._stacks[folder] = Stack(self, tuple(item for item in found if item is not None))
+        return self._stacks[folder]
+
+    def afterwards(self, known: Iterable[str]) -> Iterator[Finding]:
+        """Groups without devices, selections by what does not exist, and words that unset nothing."""
+        known = set(known)
+        lost: set[str] = set()
+        for (path, name), group in self._unseen.items():
+            if path not in known:
+                lost.add(name)
+                labels = path.startswith("/$labels/")
+                yield unknown(group, path, self._labels if labels else [item.rpartition("/")[2] for item in known])
+        for name, group in self._empty.items():
+            if name not in lost:
+                message = f"the group {name} selects no device"
+                yield Finding(
+                    "RC616", message, "correct its select, or delete it", group.layer.file, "/select", warning=True
+                )
+        for (file, place), (path, alive) in self._unset.items():
+            if not alive:
+                yield _unsets_nothing(path, file, place)
+
+    def resolve(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None) -> Resolved:
+        """The device whose own layer is `own`, above the defaults of its file, groups, and the defaults of folders."""
+        findings = [*expired(own, self.today)]
+        chosen = self._chosen(low, file, own)
+        findings += self._disagreements(chosen)
+        layers = (*low, *(group.layer for group in chosen), *file, own)
+        below, templates = self._together(layers[:-1])
+        findings += (
+            _unsets_nothing(path, own.file, place) for path, place in own.unset.items() if get(below, path) is ABSENT
+        )
+        fields = laid(below, own, self.rules, self.today)
+        findings += self._locked(layers, serial)
+        if serial and (templates or templated(own.values) or own.overrides):
+            fields = self._filled(fields, layers, serial, findings)
+        return Resolved(fields, layers, tuple(findings))
+
+    def _chosen(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer) -> tuple[Group, ...]:
+        if not self._groups:
+            return ()
+        fields = laid(self._together((*low, *file))[0], own, self.rules, self.today)
+        labels = {name: text for item in (*low, *file, own) for name, text in item.labels.items()}
+        self._labels |= labels.keys()
+        for path, name in [key for key in self._unseen if knows(key[0], fields, labels)]:
+            del self._unseen[path, name]
+        chosen = tuple(group for group in self._groups if selected(group, fields, labels))
+        for group in chosen:
+            self._empty.pop(group.name, None)
+        return chosen
+
+    def _together(self, layers: tuple[Layer, ...]) -> tuple[dict[str, Json], bool]:
+        """What shared layers make, and whether a string in it is to be filled in."""
+        key = tuple(map(id, layers))
+        if key not in self._laid:
+            top = layers[-1]
+            below, templates = self._together(layers[:-1])
+            self._kept.append(top)  # or another layer might get its id
+            for path, place in top.unset.items():
+                alive = self._unset.get((top.file, place), (path, False))[1] or get(below, path) is not ABSENT
+                self._unset[top.file, place] = path, alive
+            fields = laid(below, top, self.rules, self.today)
+            self._laid[key] = fields, templates or templated(fields)
+        return self._laid[key]
+
+    def _disagreements(self, chosen: tuple[Group, ...]) -> Iterator[Finding]:
+        key = tuple(id(group) for group in chosen)
+        if len(chosen) > 1 and key not in self._checked:
+            self._checked.add(key)
+            yield from disagreements(chosen, self.rules)
+
+    def _locked(self, layers: Sequence[Layer], serial: Serial | None) -> Iterator[Finding]:
+        for index, low in enumerate(layers):
+            if low.lock:
+                for above in layers[index + 1 :]:
+                    shared = above is not layers[-1]
+                    if shared and (id(low), id(above)) in self._checked:
+                        continue
+                    self._checked.add((id(low), id(above)))
+                    yield from _violations(low, above, "" if shared else f"{serial or 'this device'}.", self.today)
+
+    def _filled(
+        self, fields: dict[str, Json], layers: tuple[Layer, ...], serial: Serial, findings: list[Finding]
+    ) -> dict[str, Json]:
+        labels = {name: text for item in layers for name, text in item.labels.items()}
+
+        def fill(found: re.Match[str], path: str) -> str:
+            if found[1]:
+                return serial
+            if found[2] not in labels:
+                said = origin(layers, path, self.today)
+                file, where = (said.layer.file, said.pointer) if said else (layers[-1].file, layers[-1].pointer)
+                message = f"{dotted(path)} speaks of the label {found[2]}, which {serial} does not have"
+                fix = "set it under $labels, in the device or in a _defaults.yaml above it"
+                findings.append(Finding("RC612", message, fix, file, where))
+            return labels.get(found[2], found[0])
+
+        result = filled(fields, fill)
+        assert isinstance(result, dict)  # noqa: S101 - a mapping stays one
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What reaches the devices of one file: the defaults of its folders, and its own."""
+
+    layering: Layering
+    low: tuple[Layer, ...]
+    file: tuple[Layer, ...] = ()
+
+    def with_own(self, defaults: Layer) -> "Stack":
+        """With the file's own `defaults:` on top."""
+        return replace(self, file=(defaults,))
+
+    def resolved(self, own: Layer, serial: Serial | None) -> Resolved:
+        """What the layers make of the device whose own layer is `own`."""
+        return self.layering.resolve(self.low, self.file, own, serial)
+
+
+def expired(layer: Layer, today: date) -> Iterator[Finding]:
+    """Overrides of a layer whose last day is over."""
+    for item in layer.overrides:
+        if item.until < today:
+            message = f"the override of {dotted(item.path)} ended on {item.until} ({item.reason}); it counts no more"
+            yield Finding("RC615", message, "delete it, or give it a later day", layer.file, item.pointer, warning=True)
+
+
+def _defaults(document: Document) -> tuple[Layer, list[Finding]]:
+    value, file = document.value, document.file
+    if value is not None and value is not ABSENT and not isinstance(value, dict):
+        message = "the file holds no defaults; expected a mapping of fields"
+        return Layer(file, file, "", {}), [Finding("RC605", message, "write the values as in a device", file, "")]
+    made, findings = layer(file, file, "", value if isinstance(value, dict) else {})
+    return made, findings + list(not_for_many(value if isinstance(value, dict) else {}, file, ""))
+
+
+def not_for_many(value: dict[str, Json], file: str, where: str) -> Iterator[Finding]:
+    """What only one device can say, found in a layer that many share."""
+    for key in ("serial_number", "$replaces", "devices", "defaults"):
+        if key in value:
+            message = f"{key} is about devices, and these are values that devices share"
+            yield Finding("RC613", message, "move it into a device file", file, f"{where}/{key}", at_key=True)
+
+
+def _violations(low: Layer, above: Layer, label: str, today: date) -> Iterator[Finding]:
+    for path, place in low.lock.items():
+        said = spoken(above, path)
+        where = None if said is None else above.pointer + said
+        for gone, there in above.unset.items():
+            where = there if within(gone, path) or within(path, gone) else where
+        for item in above.overrides:
+            touches = item.until >= today and (within(item.path, path) or within(path, item.path))
+            where = item.pointer if touches else where
+        if where is not None:
+            message = f"{label}{dotted(path)} is locked at"
+            fix = "delete this line; or take the lock away there, in a reviewed change"
+            yield Finding("RC610", message, fix, above.file, where, also=(low.file, place))
+
+
+def _unsets_nothing(path: str, file: str, place: str) -> Finding:
+    return Finding("RC611", f"$unset: nothing below sets {dotted(path)}", "correct the path, or delete it", file, place)
