@@ -90,6 +90,21 @@ def test_a_line_that_reaches_too_far_is_refused_when_it_is_planned_and_when_it_i
     assert run("apply", "p.json", "--allow", "max_fan_out", environ=sandbox.environ).code == 0
 
 
+def test_a_default_that_reaches_too_far_is_named_by_its_own_line(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "reconciler.toml").write_text(API + "[guard]\nmax_fan_out = 1\n")
+    sandbox.seed("AP-1", "AP-2")
+    for serial in ("AP-1", "AP-2"):
+        declare(f"{serial}.yaml", serial_number=serial, name=serial)
+    declare("_defaults.yaml", "# for all\nstatus: active\n")
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    declare("_defaults.yaml", "# for all\nstatus: inactive\n")
+
+    plan = run("plan").stdout
+    assert "refused by max_fan_out: inventory/_defaults.yaml:2 changes 2 devices; the limit for one line is 1\n" in plan
+
+
 def test_a_freeze_is_lifted_by_name_and_the_journal_says_so(
     declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
 ) -> None:
