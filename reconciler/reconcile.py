@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from reconciler.apply import drafts
 from reconciler.apply.judge import Task
-from reconciler.apply.pace import settled_at
+from reconciler.apply.pace import Tempo, settled_at
 from reconciler.config import Settings
 from reconciler.errors import (
     ConfigError,
@@ -149,13 +149,14 @@ def apply(
     waiting: Callable[[Locked], None] = lambda _: None,
     progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
     neither end of its change, and Refused if a guard that is not `allowed` says no.
     """
-    from reconciler.apply.run import Run, Tempo, carry_out
+    from reconciler.apply.run import Run, carry_out
 
     api = _api(settings, environ)
     began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
@@ -191,6 +192,7 @@ def apply(
             max_duration=max_duration,
             progress=progress,
             trace=trace,
+            say=say,
         )
         lost = carried.unrecorded
         recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
@@ -250,6 +252,7 @@ def _tasks(
 
 def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:
     state = snapshot.devices.get(change.serial)
+    api = settings.api
     sent = body(change, state.fields if state else {}, merged=settings.api.merges)
     held = patched(state.fields if state else {}, [(field.path, field.after) for field in change.fields])
     return Task(
@@ -259,7 +262,9 @@ def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) 
         removed=removed_keys(change, merged=settings.api.merges),
         set_like=rules.set_like,
         secret=rules.secret,
-        not_before=settled_at(state.unknown, sent, now=time.time(), timeout=settings.api.timeout) if state else 0.0,
+        not_before=settled_at(
+            state.unknown if state else None, sent, now=time.time(), timeout=api.timeout, linger=api.linger
+        ),
     )
 
 
@@ -296,5 +301,7 @@ def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "Device
         auth_scheme=api.auth_scheme,
         body=api.body,
         timeout=api.timeout,
+        connect_timeout=api.connect_timeout,
+        max_answer_bytes=api.max_answer_bytes,
         concurrency=api.concurrency,
     )

@@ -111,6 +111,7 @@ def apply(
             waiting=lambda locked: given.say(f"{locked}; waiting"),
             progress=show,
             trace=given.trace,
+            say=given.say,
         )
     if report:
         _save(report, run)
