@@ -12,13 +12,13 @@ from uuid import uuid4
 from reconciler.apply import drafts
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import Tempo, settled_at
+from reconciler.bookkeeping import held_by_us, marked
 from reconciler.config import Settings
 from reconciler.errors import (
     ConfigError,
     InventoryError,
     LeaseLost,
     LineageMismatch,
-    Locked,
     Refused,
     StalePlan,
     StateError,
@@ -53,7 +53,6 @@ from reconciler.plan.settle import settle
 from reconciler.plan.target import target
 from reconciler.pointer import patched
 from reconciler.state.holder import this_process
-from reconciler.state.lease import hold
 from reconciler.state.open import check_lineage, open_state
 from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
@@ -115,7 +114,7 @@ def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = Fals
 
     Raises InventoryError, StateError, and Usage for a target that matches nothing.
     """
-    desired, rules = _desired(settings), _rules(settings)
+    desired, rules = _desired(settings), marked(settings)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
@@ -144,9 +143,8 @@ def apply(
     environ: Mapping[str, str],
     *,
     allowed: Sequence[str] = (),
-    lock_timeout: float = 10.0,
+    lock_timeout: float | None = None,
     max_duration: float | None = None,
-    waiting: Callable[[Locked], None] = lambda _: None,
     progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
@@ -164,7 +162,7 @@ def apply(
     with ExitStack() as stack:
         backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
         _check_lineage(settings, agreed, backend.read())
-        held = stack.enter_context(hold(backend, holder, timeout=lock_timeout, waiting=waiting))
+        held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
         snapshot = backend.read()
         done, tasks = _tasks(settings, agreed, snapshot, allowed)
         commit = commit_of(settings.root, environ)
@@ -233,7 +231,7 @@ def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str]
 ) -> tuple[tuple[Serial, ...], list[Task]]:
     """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
-    rules = _rules(settings)
+    rules = marked(settings)
     changes = agreed.changes
     if serials := bare(changes):
         changes = filled(changes, serials, _desired(settings).devices, snapshot.devices)
@@ -273,17 +271,6 @@ def _desired(settings: Settings) -> DesiredState:
     if validated.problems:
         raise InventoryError(validated.problems)
     return validated.desired
-
-
-def _rules(settings: Settings) -> Marks:
-    path = settings.schema or packaged_path("device")
-    match read_schema(path, display(settings.root, path)):
-        case dict() as document:
-            return marks(document)
-        case Problem() as problem:
-            raise InventoryError([problem])
-        case _:
-            return Marks()
 
 
 def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "DeviceApi"]:
