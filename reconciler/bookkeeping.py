@@ -7,29 +7,14 @@ from contextlib import AbstractContextManager, closing
 from typing import Any
 
 from reconciler.config import Settings
-from reconciler.errors import InventoryError, StateError, StateMissing
-from reconciler.inventory.read import display
-from reconciler.inventory.schema import packaged_path, read_schema
-from reconciler.model import DeviceState, Draft, Entry, EntryKind, Holder, Lease, Problem, Serial, Snapshot
-from reconciler.plan.marks import Marks, marks
+from reconciler.errors import StateError, StateMissing
+from reconciler.model import DeviceState, Draft, Entry, EntryKind, Holder, Lease, Serial, Snapshot
 from reconciler.state.backend import Backend, Head
 from reconciler.state.holder import this_process
 from reconciler.state.lease import Held, hold, patience
 from reconciler.state.open import check_lineage, open_state
 from reconciler.state.recovery import awaited, from_json
 from reconciler.timestamp import stamp
-
-
-def marked(settings: Settings) -> Marks:
-    """What the schema says about fields. Raises InventoryError without one to say so: then nothing may be shown."""
-    path = settings.schema or packaged_path("device")
-    match read_schema(path, display(settings.root, path)):
-        case dict() as document:
-            return marks(document)
-        case Problem() as problem:
-            raise InventoryError([problem])
-        case _:
-            return Marks()
 
 
 def snapshot(settings: Settings) -> Snapshot:

@@ -12,8 +12,9 @@ from uuid import uuid4
 from reconciler.apply import drafts
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import Tempo, settled_at
-from reconciler.bookkeeping import held_by_us, marked
+from reconciler.bookkeeping import held_by_us
 from reconciler.config import Settings
+from reconciler.conformance import check_plan, check_removals, marked
 from reconciler.errors import (
     ConfigError,
     InventoryError,
@@ -122,6 +123,7 @@ def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = Fals
     changes = diff(
         ours, theirs, marks=rules, removed=settings.on_removed.field, merged=settings.api.merges, resend=resend
     )
+    check_removals(settings, changes, ours.devices, theirs.devices)
     asked = wanted(changes, ours)
     places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
     return Plan(
@@ -152,7 +154,8 @@ def apply(
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
-    neither end of its change, and Refused if a guard that is not `allowed` says no.
+    neither end of its change, PlanFileError if one would get what the schema does not take, and Refused if a guard that
+    is not `allowed` says no.
     """
     from reconciler.apply.run import Run, carry_out
 
@@ -230,7 +233,7 @@ def _refusals(settings: Settings, changes: Sequence[Change], snapshot: Snapshot)
 def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str]
 ) -> tuple[tuple[Serial, ...], list[Task]]:
-    """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
+    """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
     rules = marked(settings)
     changes = agreed.changes
     if serials := bare(changes):
@@ -244,6 +247,7 @@ def _tasks(
     refusals = [item for item in _refusals(settings, settled.todo, snapshot) if item.rule not in allowed]
     if refusals:
         raise Refused(refusals)
+    check_plan(settings, settled.todo, snapshot.devices)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
     return settled.done, sorted(tasks, key=lambda task: task.not_before)
 

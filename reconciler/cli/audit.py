@@ -39,10 +39,11 @@ def audit() -> None:
 def log(options: Globals, serial: str | None, run: str | None, since: str | None, form: str) -> None:
     """Print the journal, oldest first: one line an entry. Times are UTC."""
     from reconciler import bookkeeping
+    from reconciler.conformance import marked
     from reconciler.report.journal import entry_json, entry_text
 
     settings = options.settings()
-    secret = bookkeeping.marked(settings).sensitive
+    secret = marked(settings).sensitive
     line = entry_json if form == "json" else entry_text
     runs: dict[str, Entry] = {}
     for entry in bookkeeping.journal(settings):

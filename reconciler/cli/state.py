@@ -52,11 +52,12 @@ def list_(options: Globals, form: str) -> None:
 def show(options: Globals, serial: str, form: str) -> None:
     """Print one device as it was last applied."""
     from reconciler import bookkeeping
+    from reconciler.conformance import marked
     from reconciler.report.journal import show_json, show_text
 
     settings = options.settings()
     snapshot, device = bookkeeping.device(settings, serial)
-    hidden = bookkeeping.marked(settings).sensitive
+    hidden = marked(settings).sensitive
     if form == "json":
         click.echo(show_json(Serial(serial), device, snapshot, hidden))
     else:
