@@ -8,13 +8,16 @@ from reconciler.errors import InventoryError, PlanFileError
 from reconciler.inventory import validate as fields
 from reconciler.inventory.compile import Schema, compiled
 from reconciler.inventory.document import Candidate, Finding
-from reconciler.inventory.locate import locate
+from reconciler.inventory.locate import capped, locate
 from reconciler.inventory.read import display
 from reconciler.inventory.schema import packaged_path, read_schema
 from reconciler.model import Action, Change, Device, DeviceState, Problem, Serial, Source
-from reconciler.plan.marks import Marks, marks
+from reconciler.plan.marks import Marks, marks, misplaced
 from reconciler.pointer import patched, split
 
+HIDDEN = "this `writeOnly` cannot be followed: the secret would be shown"
+UNHIDE = "put it on the field itself, directly under `properties`"
+NULLED = 'it left the inventory, and on_removed.field is "null"'
 NO_NULL = 'restore the field, or set on_removed.field to "release": the device then keeps its value'
 
 
@@ -30,6 +33,11 @@ def marked(settings: Settings) -> Marks:
             return Marks()
 
 
+def exposed(schema: Schema) -> list[Finding]:
+    """Every secret that the schema marks where `marked` does not see it."""
+    return [Finding("RC506", HIDDEN, UNHIDE, schema.file, place) for place in misplaced(schema.document)]
+
+
 def check_removals(
     settings: Settings,
     changes: Iterable[Change],
@@ -43,15 +51,11 @@ def check_removals(
     nulled = [change for change in changes if any(field.after is None for field in change.fields)]
     found = _misfits(settings, nulled, desired, states) if settings.on_removed.field == "null" else []
     if found:
-        told = [
-            replace(
-                finding,
-                code="RC412",
-                message=f'{finding.message}; it left the inventory, and on_removed.field is "null"',
-                fix=NO_NULL,
-            )
+        told = capped(
+            replace(finding, code="RC412", message=f"{finding.message}; {NULLED}", fix=NO_NULL)
             for finding in found
-        ]
+            if finding.message
+        )
         raise InventoryError(
             [
                 replace(item, excerpt="")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from reconciler.apply.judge import Task
 from reconciler.apply.pace import Tempo, settled_at
 from reconciler.bookkeeping import held_by_us
 from reconciler.config import Settings
-from reconciler.conformance import check_plan, check_removals, marked
+from reconciler.conformance import check_plan, check_removals, exposed, marked
 from reconciler.errors import (
     ConfigError,
     InventoryError,
@@ -28,10 +28,10 @@ from reconciler.inventory import resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.commit import commit_of
 from reconciler.inventory.compile import Schema, compiled
-from reconciler.inventory.document import Finding
-from reconciler.inventory.locate import locate, news
+from reconciler.inventory.locate import MORE, capped, locate, news
 from reconciler.inventory.read import display, field_sources, read
 from reconciler.inventory.schema import packaged_path, read_schema
+from reconciler.inventory.veil import veiled
 from reconciler.model import (
     Change,
     DesiredState,
@@ -46,7 +46,7 @@ from reconciler.model import (
 from reconciler.plan.body import body, removed_keys
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.guard import guard
-from reconciler.plan.marks import Marks, marks, misplaced
+from reconciler.plan.marks import Marks, marks
 from reconciler.plan.places import placed, wanted
 from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
@@ -63,10 +63,6 @@ if TYPE_CHECKING:
     from reconciler.apply.run import Run
 
 
-HIDDEN = "this `writeOnly` cannot be followed: the secret would be shown"
-UNHIDE = "put it on the field itself, directly under `properties`"
-
-
 @dataclass(frozen=True, slots=True)
 class Validated:
     """What the inventory says. `desired` may only be used when `problems` is empty."""
@@ -79,13 +75,13 @@ class Validated:
 def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
     """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
 
-    A schema that marks secrets leaves the problems without source lines: a secret may stand on any of them.
+    A schema that marks secrets leaves the problems without text of the files: a secret may stand anywhere.
     """
     reading = read(settings.root, paths or (settings.inventory,))
     candidates, findings = resolve.resolve(reading.documents)
     problems = list(reading.problems)
 
-    shows_lines = False
+    shows_text = False
     schema_path = settings.schema or packaged_path("device")
     schema_name = display(settings.root, schema_path)
     document = read_schema(schema_path, schema_name)
@@ -95,18 +91,20 @@ def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
         schema = compiled(document, schema_name)
         if isinstance(schema, Schema):
             secrets = marks(schema.document)
-            shows_lines = not secrets.secret
+            shows_text = not secrets.secret
             findings += fields.validate(candidates, schema, secrets.sensitive)
-            findings += [Finding("RC506", HIDDEN, UNHIDE, schema_name, place) for place in misplaced(schema.document)]
+            findings += exposed(schema)
         else:
             findings.append(schema)
 
     files = {document.file: document for document in reading.documents}
-    findings = news(findings, {name: document.damaged for name, document in files.items()})
+    findings = capped(news(findings, {name: document.damaged for name, document in files.items()}))
     problems += locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
-    if not shows_lines:
-        problems = [replace(problem, excerpt="") for problem in problems]
-    problems.sort(key=lambda problem: (problem.source.file, problem.source.line, problem.source.column, problem.code))
+    if not shows_text:
+        problems = [veiled(problem) for problem in problems]
+    problems.sort(
+        key=lambda item: (item.source.file, item.code == MORE, item.source.line, item.source.column, item.code)
+    )
     return Validated(DesiredState(resolve.devices(candidates)), tuple(problems), reading.files)
 
 

@@ -42,6 +42,7 @@ class Candidate:
 class Finding:
     """A problem at a pointer of a file, before anybody looked up where in the file that is.
 
+    `message` "": not spelled out, since the file has more than enough of them; it only counts.
     `at_key`: the key is wrong, not its value. `also`: file and pointer of a second place, named at the end of the
     message. `unquoted`: the way out is quotes around the value as it is spelled.
     """

@@ -1,13 +1,35 @@
 """Findings -> problems: where in the file, and the line itself. Only files with findings are read again."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler.inventory.document import Finding
 from reconciler.inventory.read import load
 from reconciler.inventory.scalars import quoted
-from reconciler.inventory.yaml_core import Parsed, Place, parse
+from reconciler.inventory.yaml_core import MAX_PROBLEMS, Parsed, Place, parse
 from reconciler.model import Problem, Source
+
+MORE = "RC413"
+
+
+def capped(findings: Iterable[Finding]) -> list[Finding]:
+    """At most MAX_PROBLEMS findings of each file, the first ones, and one more that says how many others there are."""
+    kept: list[Finding] = []
+    listed: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for finding in findings:
+        if finding.message and listed[finding.file] < MAX_PROBLEMS:
+            listed[finding.file] += 1
+            kept.append(finding)
+        else:
+            others[finding.file] += 1
+    for file, count in others.items():
+        message = (
+            f"{count:,} more problem{'' if count == 1 else 's'} of this file {'is' if count == 1 else 'are'} not listed"
+        )
+        kept.append(Finding(MORE, message, "correct these first; many may have one cause", file, ""))
+    return kept
 
 
 def news(findings: Iterable[Finding], damaged: Mapping[str, frozenset[str]]) -> list[Finding]:

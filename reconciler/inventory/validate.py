@@ -1,6 +1,7 @@
 """Candidates x schema -> findings: which values the API would not take, and which keys must not be sent at all."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,7 +11,9 @@ from jsonschema_rs import ValidationErrorKind as Kind
 from reconciler import pointer
 from reconciler.inventory.compile import Schema
 from reconciler.inventory.document import Candidate, Finding
+from reconciler.inventory.locate import MORE
 from reconciler.inventory.wording import DESCRIBED, expected, repeated, shown
+from reconciler.inventory.yaml_core import MAX_PROBLEMS
 from reconciler.model import Json
 
 READ_ONLY = frozenset({"id", "created_at", "updated_at", "last_seen"})
@@ -34,9 +37,11 @@ _AS_IN = {
 def validate(candidates: Iterable[Candidate], schema: Schema, hidden: Callable[[str], bool]) -> list[Finding]:
     """Everything wrong with the fields of the candidates: a quick yes or no first, and words only for a no.
 
+    Words cost more than anything else here: after MAX_PROBLEMS of one file, findings have none and only count.
     `hidden` says which pointers into a device are secrets, whose values are not to be repeated.
     """
     findings: list[Finding] = []
+    spelled: Counter[str] = Counter()
     is_valid = schema.validator.is_valid
     for candidate in candidates:
         value = candidate.value
@@ -48,9 +53,13 @@ def validate(candidates: Iterable[Candidate], schema: Schema, hidden: Callable[[
         for error in schema.validator.iter_errors(value):
             if isinstance(error.kind, (Kind.BacktrackLimitExceeded, Kind.RegexEngineFailure)):
                 return [*findings, _hopeless_pattern(error, schema)]
-            for finding in _findings(candidate, error, schema, hidden):
-                if finding.pointer not in told:
-                    told.add(finding.pointer)
+            file, worded = candidate.source.file, _findings(candidate, error, schema, hidden)
+            for where in _pointers(candidate, error):
+                room = spelled[file] < MAX_PROBLEMS
+                finding = next(worded) if room else Finding(MORE, "", "", file, where)
+                if where not in told:
+                    told.add(where)
+                    spelled[file] += 1
                     findings.append(finding)
     return findings
 
@@ -72,6 +81,18 @@ def _hopeless_pattern(error: ValidationError, schema: Schema) -> Finding:
     message = f"the pattern {json.dumps(rule, ensure_ascii=False)} takes too long on some text; it backtracks"
     fix = "write it without look-around, back-references and nested repetition"
     return Finding("RC505", message, fix, schema.file, pointer.join(*error.schema_path))
+
+
+def _pointers(candidate: Candidate, error: ValidationError) -> Iterator[str]:
+    """Where the findings are that `_findings` has for the same error, in the same order."""
+    where = candidate.pointer + pointer.join(*error.instance_path)
+    match error.kind:
+        case Kind.AdditionalProperties(unexpected) | Kind.UnevaluatedProperties(unexpected):
+            yield from (where + pointer.join(key) for key in unexpected)
+        case Kind.Required(property=key):
+            yield where + pointer.join(key)
+        case _:
+            yield where
 
 
 def _findings(
