@@ -11,7 +11,7 @@ from reconciler.canonical import canonical
 from reconciler.model import Intent, Json
 from reconciler.timestamp import moment
 
-NOTABLE = 5.0
+NOTABLE = 3.0
 """Seconds: a shorter wait is part of the work, a longer one is told."""
 
 

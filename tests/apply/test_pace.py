@@ -149,7 +149,7 @@ def test_a_long_wait_is_told_once_and_not_by_every_worker() -> None:
 def test_a_wait_is_told_again_when_it_grows_and_not_at_all_when_it_is_short() -> None:
     time, said = Time(), list[str]()
     waits = Waits(said.append, time)
-    for seconds in (4.9, 30.0, 30.0, 34.0, 90.0):
+    for seconds in (2.9, 30.0, 30.0, 32.0, 90.0):
         waits.tell("the reason", seconds)
     time.now += 200
     waits.tell("the reason", 30.0)
