@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import Any
+from uuid import uuid4
 
+from reconciler import __version__
 from reconciler.config import Settings
 from reconciler.errors import StateError, StateMissing
-from reconciler.model import DeviceState, Draft, Entry, EntryKind, Holder, Lease, Serial, Snapshot
+from reconciler.model import DeviceState, Draft, Entry, EntryKind, Holder, Json, Lease, Serial, Snapshot
 from reconciler.state.backend import Backend, Head
 from reconciler.state.holder import this_process
 from reconciler.state.lease import Held, hold, patience
@@ -65,13 +67,18 @@ def unlock(settings: Settings, lease: str, environ: Mapping[str, str], *, force:
 def recover(
     settings: Settings, document: Mapping[str, Any], environ: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[int, int]:
-    """Record the answers in a document of schemas/recovery.schema.json: how many were taken, of how many."""
+    """Record the answers in a document of schemas/recovery.schema.json: how many were taken, of how many.
+
+    They are entries of the run that got them; who recovered them, and from which run, is a run of its own before them.
+    """
     drafts = from_json(document, lineage=snapshot(settings).lineage)
     me = this_process(environ)
     with closing(_backend(settings)) as backend, held_by_us(backend, me, environ, say=say) as held:
         taken = awaited(drafts, backend.read().devices)
         if taken:
-            backend.append(held.lease, taken)
+            data: dict[str, Json] = {"command": "state recover", "by": me.by, "host": me.host, "pid": me.pid}
+            data |= {"url": me.url, "version": __version__, "recovered": document["run"]}
+            backend.append(held.lease, [Draft(EntryKind.RUN, stamp(time.time()), uuid4().hex[:12], data=data), *taken])
     return len(taken), len(drafts)
 
 

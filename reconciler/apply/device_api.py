@@ -91,7 +91,7 @@ class DeviceApi:
             return NotSent(f"cannot connect to {httpx.URL(url).netloc.decode()}: {redacted(str(error)) or 'timed out'}")
         except httpx.LocalProtocolError as error:
             raise ApiError(f"the request cannot be made: {redacted(str(error))}") from None
-        except httpx.TransportError as error:
+        except (httpx.TransportError, OSError) as error:  # OSError: what ssl finds wrong after the handshake
             return NoAnswer(f"connection broke: {redacted(str(error)) or type(error).__name__}")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -40,12 +41,12 @@ class Stop:
             self._event.set()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, unless the run stops. Raises Stopped if it does."""
-        try:
-            await asyncio.wait_for(self._event.wait(), seconds)
-        except TimeoutError:
-            return
-        raise Stopped
+        """Wait, unless the run stops. Raises Stopped if it does, or has."""
+        if not self:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._event.wait(), seconds)
+        if self:
+            raise Stopped
 
     def __bool__(self) -> bool:
         return self._event.is_set()

@@ -64,12 +64,12 @@ def retry_after(header: str | None, *, now: float, longest: float) -> float | No
 def settled_at(unknown: Intent | None, body: Mapping[str, Json], *, now: float, timeout: float, linger: float) -> float:
     """When a request with another body than `body` can no longer arrive after it, in UNIX seconds; 0 if there is none.
 
-    Counted from when its run gave it up, or from `now` if that run died without saying so; `linger` is how long it may
-    be on its way after its deadline.
+    Counted from when its run gave it up, or from `now` if that run died without saying so, or says that it will have
+    given up in the future (a clock was put right since); `linger` is how long it may be on its way after its deadline.
     """
     if unknown is None or canonical(unknown.body) == canonical(body):
         return 0.0
-    return (moment(unknown.given_up) if unknown.given_up else now) + timeout + linger
+    return (min(moment(unknown.given_up), now) if unknown.given_up else now) + timeout + linger
 
 
 class Waits:

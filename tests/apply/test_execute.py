@@ -255,6 +255,15 @@ def test_a_stop_lets_what_is_in_flight_finish_and_starts_nothing_new() -> None:
     assert [line for line in world.log if line.startswith("put")] == ["put A"]
 
 
+def test_a_stop_reaches_those_who_wait_for_a_request_to_end() -> None:
+    world = World(tempo=replace(TEMPO, concurrency=6, concurrency_min=6), latency=1.0)
+    world.on_put = lambda stop: stop.now("interrupted") if len(world.sent_at) == 14 else None
+    world.run(*[f"D{number:02}" for number in range(40)])
+
+    assert len(world.sent_at) == 14
+    assert sorted(world.kinds().values()) == ["Applied"] * 14 + ["NotAttempted"] * 26
+
+
 def test_a_stop_ends_the_retries() -> None:
     world = World()
     world.replies["A"] = [LOST] * 4

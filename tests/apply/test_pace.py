@@ -132,6 +132,12 @@ def test_a_different_body_waits_until_the_earlier_request_can_no_longer_arrive()
     assert settled_at(given_up, {"vlan": 3}, now=NOON + 1000, timeout=30, linger=7) == NOON + 37
 
 
+def test_a_clock_that_was_put_right_makes_nobody_wait_for_longer() -> None:
+    tomorrow = Intent({"vlan": 2}, (), run="r", given_up="2025-11-24T12:00:00.000Z")
+
+    assert settled_at(tomorrow, {"vlan": 3}, now=NOON, timeout=30, linger=5) == NOON + 35
+
+
 def test_a_long_wait_is_told_once_and_not_by_every_worker() -> None:
     time, said = Time(), list[str]()
     pace = paced(time, rate=1000, burst=50, said=said)

@@ -4,8 +4,10 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import warnings
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,6 +80,58 @@ def test_a_server_that_only_speaks_tls_1_1_is_refused(run: Run, tmp_path: Path) 
 
     assert (ran.code, server.asked, server.connections) == (1, [], 2)
     assert "127.0.0.1: TLS: " in ran.stderr
+
+
+def test_noise_in_place_of_an_answer_is_told_like_any_broken_connection(run: Run, tmp_path: Path) -> None:
+    """The handshake was good, and the request may have arrived: unknown, for this device alone."""
+    file = certificate(tmp_path)
+    (tmp_path / "reconciler.toml").write_text("[api]\nattempts = 1\n")
+    with noise(serving(file)) as port:
+        environ = {
+            "RECONCILER_BASE_URL": f"https://127.0.0.1:{port}",
+            "RECONCILER_TOKEN": "t",
+            "SSL_CERT_FILE": str(file),
+        }
+        ran = run("apply", "--auto-approve", environ=environ)
+
+    assert (ran.code, ran.stderr) == (3, "")
+    assert "Apply: 2 unknown" in ran.stdout
+    assert "connection broke: [SSL: " in ran.stdout
+
+
+@contextmanager
+def noise(context: ssl.SSLContext) -> Iterator[int]:
+    """A port where TLS is spoken for the handshake, and then something that only looks like it."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = listening.accept()
+                with closing(plain), suppress(ssl.SSLError):
+                    told, says = ssl.MemoryBIO(), ssl.MemoryBIO()
+                    spoken = context.wrap_bio(told, says, server_side=True)
+                    while not handshake_is_done(spoken):
+                        plain.sendall(says.read())
+                        told.write(plain.recv(1 << 16))
+                    plain.sendall(says.read())
+                    plain.sendall(b"\x17\x03\x03\x00\x40" + b"x" * 64)
+                    while plain.recv(1 << 16):
+                        pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def handshake_is_done(spoken: ssl.SSLObject) -> bool:
+    try:
+        spoken.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
 
 
 def old(context: ssl.SSLContext) -> None:
