@@ -117,7 +117,6 @@ class Execution:
             self.outcomes[task.change.serial] = outcome
             self._in_flight.pop(task.change.serial, None)
             self._progress(outcome)
-            self._first_answers(outcome)
             if until_first_answer and task.body:
                 if isinstance(outcome, NotAttempted) and not self._stop:
                     self._stop.now(UNREACHABLE, ApiError(f"{outcome.reason}; check api.base_url and the network"))
@@ -199,6 +198,7 @@ class Execution:
             self._pace.hold(self._asked(verdict) or 0.0)
         if self._pace.given_up:
             self._stop.now(DOWN, ApiError(f"{DOWN}; the last answer: {getattr(verdict, 'reason', '')}"))
+        self._first_answers(verdict)
         if isinstance(verdict, Halt):
             self._stop.now(str(verdict.error), verdict.error)
             return verdict.outcome
@@ -222,11 +222,14 @@ class Execution:
         """Seconds of silence that an answer asks all workers for, whether this device is tried again or not."""
         return retry_after(again.retry_after, now=self._clock.wall(), longest=self._tempo.retry_after_max)
 
-    def _first_answers(self, outcome: Outcome) -> None:
-        """Stop if the server knows none of the first few serials: the URL is wrong, or the fleet is another one."""
-        if self._answered < FIRST and not (isinstance(outcome, Applied) and outcome.status is None):
+    def _first_answers(self, verdict: Outcome | Again | Halt) -> None:
+        """Stop if the server knows none of the first few serials: the URL is wrong, or the fleet is another one.
+
+        Asked as each answer comes, not once it is durable: by then the next requests would have left.
+        """
+        if self._answered < FIRST and not (isinstance(verdict, Again) and verdict.status is None):
             self._answered += 1
-            self._not_found += isinstance(outcome, Rejected) and outcome.status == NOT_FOUND
+            self._not_found += isinstance(verdict, Rejected) and verdict.status == NOT_FOUND
             if self._not_found == FIRST:
                 self._stop.now(f"the first {FIRST} answers were all 404; check api.base_url and the serial numbers")
 
