@@ -28,7 +28,8 @@ from reconciler.inventory import resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.commit import commit_of
 from reconciler.inventory.compile import Schema, compiled
-from reconciler.inventory.locate import MORE, capped, locate, news
+from reconciler.inventory.document import MORE
+from reconciler.inventory.locate import capped, locate, news
 from reconciler.inventory.read import display, field_sources, read
 from reconciler.inventory.schema import packaged_path, read_schema
 from reconciler.inventory.veil import veiled

@@ -7,6 +7,9 @@ from pathlib import Path
 from reconciler.inventory.yaml_core import Place
 from reconciler.model import Json, Serial, Source, Value
 
+MORE = "RC413"
+"""The code of a finding that only counts, and of the problem that gives their number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

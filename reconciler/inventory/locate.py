@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from reconciler.inventory.document import Finding
+from reconciler.inventory.document import MORE, Finding
 from reconciler.inventory.read import load
 from reconciler.inventory.scalars import quoted
 from reconciler.inventory.yaml_core import MAX_PROBLEMS, Parsed, Place, parse
 from reconciler.model import Problem, Source
-
-MORE = "RC413"
 
 
 def capped(findings: Iterable[Finding]) -> list[Finding]:

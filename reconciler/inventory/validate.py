@@ -10,8 +10,7 @@ from jsonschema_rs import ValidationErrorKind as Kind
 
 from reconciler import pointer
 from reconciler.inventory.compile import Schema
-from reconciler.inventory.document import Candidate, Finding
-from reconciler.inventory.locate import MORE
+from reconciler.inventory.document import MORE, Candidate, Finding
 from reconciler.inventory.wording import DESCRIBED, expected, repeated, shown
 from reconciler.inventory.yaml_core import MAX_PROBLEMS
 from reconciler.model import Json
