@@ -78,7 +78,11 @@ def recover(
         if taken:
             data: dict[str, Json] = {"command": "state recover", "by": me.by, "host": me.host, "pid": me.pid}
             data |= {"url": me.url, "version": __version__, "recovered": document["run"]}
-            backend.append(held.lease, [Draft(EntryKind.RUN, stamp(time.time()), uuid4().hex[:12], data=data), *taken])
+            began = Draft(EntryKind.RUN, stamp(time.time()), uuid4().hex[:12], data=data)
+            try:
+                backend.append(held.lease, [began, *taken])
+            except ValueError as error:
+                raise StateError(f"these answers cannot be recorded: {error}; nothing was") from error
     return len(taken), len(drafts)
 
 
