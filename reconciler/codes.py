@@ -39,6 +39,8 @@ CODES = {
     "RC409": "pattern does not match",
     "RC410": "out of bounds",
     "RC411": "missing field",
+    "RC412": "removed field cannot be null",
+    "RC413": "more problems",
     "RC501": "unreadable schema",
     "RC502": "schema is not JSON",
     "RC503": "wrong schema",

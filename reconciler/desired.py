@@ -1,26 +1,27 @@
 """Files -> DesiredState: where reading, resolving and validating meet."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
 from reconciler.config import Settings
+from reconciler.conformance import check_settings
 from reconciler.errors import ConfigError, InventoryError, Usage
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.compile import Schema, compiled
-from reconciler.inventory.document import Finding
+from reconciler.inventory.document import MORE, Finding
 from reconciler.inventory.editor_schemas import editor_schemas as schemas_for_editors
 from reconciler.inventory.files import display
-from reconciler.inventory.locate import locate, news
+from reconciler.inventory.locate import capped, locate, news
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.read import read
 from reconciler.inventory.replacing import replaced
 from reconciler.inventory.schema import packaged_path, read_schema
+from reconciler.inventory.veil import veiled
 from reconciler.model import DesiredState, Json, Problem, Serial, Source
-from reconciler.plan.lifecycle import strangers
 from reconciler.plan.marks import Marks, marks, misplaced
 
 UNHIDE = "put it on the field itself, directly under `properties`"
@@ -40,7 +41,7 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
     """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
 
     Overrides that ended before `today` (in UTC, unless given) count for nothing. A schema that marks secrets leaves the
-    problems without source lines: a secret may stand on any of them.
+    problems without text of the files: a secret may stand anywhere.
     """
     today = today or datetime.now(UTC).date()
     schema_path = settings.schema or packaged_path("device")
@@ -62,6 +63,7 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
     problems = list(reading.problems)
     where = fields.spots(lists, today)
     if isinstance(schema, Schema):
+        check_settings(settings, schema.document)
         findings += fields.validate(candidates, schema, rules.sensitive, where)
         findings += across.repeated(candidates, rules.unique, where)
         findings += across.dangling(candidates, rules.references, where) if not paths else ()
@@ -73,16 +75,16 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         problems.append(schema)
 
     files = {document.file: document for document in reading.all}
-    findings = news(findings, {name: document.damaged for name, document in files.items()})
+    findings = capped(news(findings, {name: document.damaged for name, document in files.items()}))
     located = locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
     warnings = [problem for problem, finding in zip(located, findings, strict=True) if finding.warning]
     problems += [problem for problem, finding in zip(located, findings, strict=True) if not finding.warning]
-    shows_lines = isinstance(schema, Schema) and not rules.secret
+    shows_text = isinstance(schema, Schema) and not rules.secret
     return Validated(
         DesiredState(resolve.devices(candidates), today),
-        _in_order(problems, shows_lines=shows_lines),
+        _in_order(problems, shows_text=shows_text),
         reading.files,
-        _in_order(warnings, shows_lines=shows_lines),
+        _in_order(warnings, shows_text=shows_text),
     )
 
 
@@ -104,9 +106,11 @@ def editor_schemas(settings: Settings) -> dict[Path, dict[str, Json]]:
             raise ConfigError(f"{settings.schema} is not a JSON object; begin from the built-in schema")
 
 
-def _in_order(problems: Sequence[Problem], *, shows_lines: bool) -> tuple[Problem, ...]:
-    shown = problems if shows_lines else [replace(problem, excerpt="") for problem in problems]
-    return tuple(sorted(shown, key=lambda item: (item.source.file, item.source.line, item.source.column, item.code)))
+def _in_order(problems: Sequence[Problem], *, shows_text: bool) -> tuple[Problem, ...]:
+    def place(item: Problem) -> tuple[str, bool, int, int, str]:
+        return item.source.file, item.code == MORE, item.source.line, item.source.column, item.code
+
+    return tuple(sorted(problems if shows_text else map(veiled, problems), key=place))
 
 
 def _misplaced(schema_name: str, place: str, why: str) -> Finding:
@@ -166,17 +170,3 @@ def desired_state(
         raise InventoryError(validated.problems)
     warn(validated.warnings)
     return validated.desired
-
-
-def rules_of(settings: Settings) -> Marks:
-    """What the schema says about single fields. Raises InventoryError if it cannot be read."""
-    path = settings.schema or packaged_path("device")
-    match read_schema(path, display(settings.root, path)):
-        case dict() as document:
-            for words in strangers(settings.lifecycle, settings.on_removed.decommission, document):
-                raise ConfigError(f"{settings.file or 'the settings'}: {words}")
-            return marks(document)
-        case Problem() as problem:
-            raise InventoryError([problem])
-        case _:
-            return Marks()

@@ -8,6 +8,7 @@ ReconcilerError (1)
 │   ├── StateMissing        the configuration names a lineage, and there is no state
 │   ├── StateCorrupt        damaged: a hash, a row or the file itself is wrong
 │   ├── StateTooNew         written by a newer program
+│   ├── StateBusy (5)       another program keeps a lock on it
 │   └── LineageMismatch     of another lineage than the plan or the configuration
 ├── AuthenticationError (4) no token, a malformed token, or the server refused it
 ├── ApiError                the server cannot be spoken to: TLS, redirects, a wrong base URL
@@ -63,6 +64,12 @@ class StateCorrupt(StateError):
 
 class StateTooNew(StateError):
     """The state was written by a newer program."""
+
+
+class StateBusy(StateError):
+    """Another program keeps a lock on the file of the state: not a lease, which names its holder."""
+
+    exit_code = 5
 
 
 class LineageMismatch(StateError):

@@ -10,14 +10,15 @@ from uuid import uuid4
 
 from reconciler.apply import drafts
 from reconciler.apply.judge import Task
-from reconciler.apply.pace import settled_at
+from reconciler.apply.pace import Tempo, settled_at
+from reconciler.bookkeeping import held_by_us
 from reconciler.config import Settings
-from reconciler.desired import Validated, desired_state, rules_of, validate
+from reconciler.conformance import check_plan, check_removals, marked
+from reconciler.desired import Validated, desired_state, validate
 from reconciler.errors import (
     ConfigError,
     LeaseLost,
     LineageMismatch,
-    Locked,
     Refused,
     StalePlan,
     StateError,
@@ -49,7 +50,6 @@ from reconciler.plan.settle import settle
 from reconciler.plan.target import target
 from reconciler.pointer import patched
 from reconciler.state.holder import this_process
-from reconciler.state.lease import hold
 from reconciler.state.open import check_lineage, open_state
 from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
@@ -75,7 +75,7 @@ def plan(
     Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
     moment = clock()
-    desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), rules_of(settings)
+    desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), marked(settings)
     where = _origin(desired)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
@@ -92,6 +92,7 @@ def plan(
             resend=resend,
             decommission=settings.on_removed.decommission,
         )
+        check_removals(settings, changes, ours.devices, theirs.devices)
         asked = wanted(changes, ours, where)
         places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
         return placed(changes, ours, places, where)
@@ -127,20 +128,21 @@ def apply(
     environ: Mapping[str, str],
     *,
     allowed: Sequence[str] = (),
-    lock_timeout: float = 10.0,
+    lock_timeout: float | None = None,
     max_duration: float | None = None,
     clock: Callable[[], float] = time.time,
-    waiting: Callable[[Locked], None] = lambda _: None,
     progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
-    neither end of its change, and Refused if a guard that is not `allowed` says no to what is still to do. The guards
-    look at the moment that `clock` tells (UNIX seconds) once the state is ours; a run that has begun is finished.
+    neither end of its change, PlanFileError if one would get what the schema does not take, and Refused if a guard that
+    is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (in UNIX time) once
+    we hold the state; a run that has begun is finished.
     """
-    from reconciler.apply.run import Run, Tempo, carry_out
+    from reconciler.apply.run import Run, carry_out
 
     api = _api(settings, environ)
     began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
@@ -148,7 +150,7 @@ def apply(
     with ExitStack() as stack:
         backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
         _check_lineage(settings, agreed, backend.read())
-        held = stack.enter_context(hold(backend, holder, timeout=lock_timeout, waiting=waiting))
+        held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
         snapshot = backend.read()
         done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
         commit = commit_of(settings.root, environ)
@@ -171,6 +173,7 @@ def apply(
             max_duration=max_duration,
             progress=progress,
             trace=trace,
+            say=say,
         )
         lost = carried.unrecorded
         recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
@@ -208,8 +211,8 @@ def _checks(settings: Settings, changes: Sequence[Change], snapshot: Snapshot, m
 def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
 ) -> tuple[tuple[Serial, ...], list[Task]]:
-    """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
-    rules = rules_of(settings)
+    """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
+    rules = marked(settings)
     changes = agreed.changes
     if serials := bare(changes):
         devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
@@ -223,12 +226,14 @@ def _tasks(
     checks = _checks(settings, settled.todo, snapshot, moment)
     if refusals := [check for check in checks if not check.passed and check.rule not in allowed]:
         raise Refused(refusals)
+    check_plan(settings, settled.todo, snapshot.devices)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
     return settled.done, sorted(tasks, key=lambda task: task.not_before)
 
 
 def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:
     state = snapshot.devices.get(change.serial)
+    api = settings.api
     sent = body(change, state.fields if state else {}, merged=settings.api.merges)
     held = patched(state.fields if state else {}, [(field.path, field.after) for field in change.fields])
     return Task(
@@ -238,7 +243,9 @@ def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) 
         removed=removed_keys(change, merged=settings.api.merges),
         set_like=rules.set_like,
         secret=rules.secret,
-        not_before=settled_at(state.unknown, sent, now=time.time(), timeout=settings.api.timeout) if state else 0.0,
+        not_before=settled_at(
+            state.unknown if state else None, sent, now=time.time(), timeout=api.timeout, linger=api.linger
+        ),
     )
 
 
@@ -257,5 +264,7 @@ def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "Device
         auth_scheme=api.auth_scheme,
         body=api.body,
         timeout=api.timeout,
+        connect_timeout=api.connect_timeout,
+        max_answer_bytes=api.max_answer_bytes,
         concurrency=api.concurrency,
     )

@@ -1,4 +1,4 @@
-"""Options in, one call into reconcile.py, a report function, an exit code out. Decides nothing.
+"""Options in, one call into reconcile.py or bookkeeping.py, a report function, an exit code out. Decides nothing.
 
 Each command lives in a module of its own, imported when it is asked for, so that `--version` and `--help` stay quick.
 """

@@ -31,7 +31,13 @@ class ApiSettings:
     concurrency: int = 16
     concurrency_min: int = 4
     timeout: float = 30.0
+    connect_timeout: float = 10.0
+    linger: float = 5.0
+    max_answer_bytes: int = 1 << 20
     attempts: int = 4
+    backoff_base: float = 0.5
+    backoff_ceiling: float = 60.0
+    retry_after_max: float = 300.0
     retry_budget_pct: float = 10.0
     retry_budget_floor: int = 10
     breaker_failures: int = 10
@@ -218,9 +224,11 @@ def _check(settings: Settings, name: str) -> None:
         raise ConfigError(f'{name}: api.route is {api.route!r}; expected "PUT /PATH/{{serial_number}}/"')
     if not re.fullmatch(r"[!-~]+", api.auth_scheme):
         raise ConfigError(f"{name}: api.auth_scheme is {api.auth_scheme!r}; expected one word, such as Bearer")
-    bounds = [
-        (f"api.{key}", getattr(api, key), 0.001, 1e6) for key in ("rate_per_second", "timeout", "breaker_cooldown")
-    ]
+    positive = ("rate_per_second", "timeout", "connect_timeout", "breaker_cooldown")
+    bounds = [(f"api.{key}", getattr(api, key), 0.001, 1e6) for key in positive]
+    waits = ("linger", "backoff_base", "backoff_ceiling", "retry_after_max")
+    bounds += [(f"api.{key}", getattr(api, key), 0, 86400) for key in waits]
+    bounds += [("api.max_answer_bytes", api.max_answer_bytes, 1024, 1 << 30)]
     counts = ("burst", "concurrency", "concurrency_min", "attempts", "breaker_failures", "breaker_probes")
     bounds += [(f"api.{key}", getattr(api, key), 1, 1000) for key in counts]
     bounds += [(f"api.{key}", getattr(api, key), 0, 1000) for key in ("retry_budget_pct", "retry_budget_floor")]

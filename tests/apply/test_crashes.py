@@ -86,7 +86,9 @@ def _declared(serial: str, generation: int) -> dict[str, Json]:
 @pytest.fixture
 def world(tmp_path: Path, sandbox: Sandbox) -> Iterator[World]:
     (tmp_path / "inventory").mkdir()
-    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 100000\nburst = 1000\nconcurrency_min = 8\n")
+    (tmp_path / "reconciler.toml").write_text(
+        "[api]\nrate_per_second = 100000\nburst = 1000\nconcurrency_min = 8\nbackoff_base = 0.01\nlinger = 0.1\n"
+    )
     sandbox.seed(*FLEET)
     with subprocess.Popen(
         [sys.executable, Path(__file__).with_name("crash_driver.py")],

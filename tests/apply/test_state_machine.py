@@ -46,6 +46,7 @@ class Convergence(RuleBasedStateMachine):
         (self.folder / "schemas").mkdir()
         (self.folder / "reconciler.toml").write_text(
             "[api]\nrate_per_second = 100000\nburst = 1000\ntimeout = 1\nbreaker_cooldown = 0.01\n"
+            "backoff_base = 0.01\nlinger = 0.1\n"
         )
         self.schema = packaged_schema("device")
         (self.folder / "schemas" / "device.schema.json").write_text(json.dumps(self.schema))

@@ -282,47 +282,6 @@ def test_the_token_is_nowhere(declare: Declare, run: Run, sandbox: Sandbox, tmp_
         assert sandbox.token.encode() not in file.read_bytes()
 
 
-def test_answers_that_the_state_cannot_take_are_saved_and_recovered(
-    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    serials = [f"AP-{number:03}" for number in range(200)]
-    sandbox.seed("first", *serials)
-    declare("first.yaml", serial_number="first", status="active")
-    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
-    for serial in serials:
-        declare(f"{serial}.yaml", serial_number=serial, status="active", custom_fields={"filler": "x" * 800})
-    sandbox.forget_requests()
-    blocks = (tmp_path / ".reconciler" / "state.db").stat().st_size // 1024 + 500
-    full = subprocess.run(
-        ["bash", "-c", f'ulimit -f {blocks}; exec "$0" apply --auto-approve', COMMAND],
-        cwd=tmp_path,
-        env={**clean_environ(), **sandbox.environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-
-    assert full.returncode == 1, full.stderr
-    sent = {request.serial for request in sandbox.requests()}
-    assert 5 < len(sent) < 200, "the fault must strike midway"
-    [file] = (tmp_path / ".reconciler").glob("recovery-*.json")
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert f"reconciler state recover {file}" in full.stderr
-    saved = json.loads(file.read_text())
-    jsonschema_rs.validator_for(packaged_schema("recovery")).validate(saved)
-
-    recovered = run("state", "recover", file)
-    assert recovered.code == 0
-    assert f"Recovered {len(saved['entries'])} of {len(saved['entries'])} answers" in recovered.stderr
-    assert "Recovered 0 of" in run("state", "recover", file).stderr
-    sandbox.forget_requests()
-    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
-    assert sent.isdisjoint({request.serial for request in sandbox.requests()}), "what was answered is not sent again"
-    assert run("plan").stdout.startswith("No changes.")
-    assert run("audit", "verify").code == 0
-
-
 def test_a_recovery_file_that_is_none_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("{}")
 
