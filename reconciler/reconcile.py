@@ -139,8 +139,8 @@ def apply(
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
     neither end of its change, PlanFileError if one would get what the schema does not take, and Refused if a guard that
-    is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (in UNIX time) once
-    we hold the state; a run that has begun is finished.
+    is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (UNIX
+    seconds) once we hold the state. A run that has begun is finished.
     """
     from reconciler.apply.run import Run, carry_out
 
