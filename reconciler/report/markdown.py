@@ -17,7 +17,7 @@ def plan_markdown(plan: Plan, *, full: bool = False) -> str:
     if plan.refusals:
         rules = ", ".join(sorted({refusal.rule for refusal in plan.refusals}))
         lines += [f"**Refused by a guard ({rules}): apply will not run.**", ""]
-    if plan.changes or plan.standing:
+    if plan.changes or plan.standing or plan.observed or plan.paused:
         text = "\n".join(_marked(_bare(plan_text(plan, full=full))))
         if len(text) > LIMIT:
             text = text[:LIMIT].rpartition("\n")[0] + "\n… cut here; reconciler plan --full shows all"
