@@ -74,7 +74,7 @@ def full_lines(changes: Sequence[Change], merges: Merges) -> Iterator[str]:
 
 def screen_lines(changes: Sequence[Change], merges: Merges, room: int) -> Iterator[str]:
     """The changes folded, on about `room` lines: causes, adoptions, the other groups and devices, what is left out."""
-    adopted = sorted((change for change in changes if change.action is Action.ADOPT), key=by_place)
+    adopted = [change for change in changes if change.action is Action.ADOPT]
     detailed = adopted if len(adopted) <= DETAILED_ADOPTIONS else []
     fold = folded(change for change in changes if not detailed or change.action is not Action.ADOPT)
     others = [group for group in (*fold.groups, *zip(fold.singles)) if group[0].action is not Action.ADOPT]
@@ -114,7 +114,7 @@ def _adoptions(adopted: Sequence[Change], merges: Merges) -> _Section:
     def part(share: int) -> _Part:
         if len(adopted) < share:
             width = max(len(change.serial) for change in adopted)
-            return _Part([*(brief([change], width, merges) for change in adopted), ""], more=True)
+            return _Part([*(brief([change], width, merges) for change in sorted(adopted, key=by_place)), ""], more=True)
         fields = sum(len(change.fields) for change in adopted)
         places = _by_folder(adopted, max(1, share - 2))
         width = min(VALUE, max(map(len, places)))
