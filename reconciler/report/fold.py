@@ -3,14 +3,12 @@
 The law: causes, groups and singles together hold every field of every change exactly once, and every device.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Action, Change, FieldChange, Serial, Source, Value
-
-_Members: TypeAlias = list[tuple[Serial, FieldChange]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +38,38 @@ class Folded:
 
 
 def folded(changes: Iterable[Change]) -> Folded:
-    """The same whatever the order of the changes.
+    """The same whatever the order of the changes, of which no device has two, nor a change two fields of one path.
 
     Secrets are never compared: they are alike if there is one before, or after, in both; so that no number of groups
     tells how many different ones there are.
     """
     ordered = sorted(changes, key=lambda change: change.serial)
-    lines: dict[tuple[Action, Source, str, bool], _Members] = {}
-    told: list[list[_Members]] = []
+    lines: dict[tuple[Action, Source, str, bool], int] = {}
+    told: list[int] = []
     for change in ordered:
-        mine: list[_Members] = []
         for field in change.fields:
-            members: _Members = []
-            if field.source:
-                members = lines.setdefault((change.action, field.source, field.path, field.after is ABSENT), members)
-                members.append((change.serial, field))
-            mine.append(members)
-        told.append(mine)
-    causes = [
-        Cause(action, source, path, tuple(members))
-        for (action, source, path, _), members in lines.items()
-        if _shared(members)
-    ]
+            line = (change.action, field.source, field.path, field.after is ABSENT) if field.source else None
+            told.append(lines.setdefault(line, len(lines)) if line else -1)
+    counts = {**Counter(told), -1: 0}
+    shared: dict[int, list[tuple[Serial, FieldChange]]] = {}
     alike: dict[object, list[Change]] = {}
-    for change, lists in zip(ordered, told, strict=True):
-        left = tuple(field for field, members in zip(change.fields, lists, strict=True) if not _shared(members))
+    numbers = iter(told)
+    for change in ordered:
+        left = []
+        for field in change.fields:
+            number = next(numbers)
+            if counts[number] > 1:
+                shared.setdefault(number, []).append((change.serial, field))
+            else:
+                left.append(field)
         if left or not change.fields:
-            alike.setdefault(_shape(change, left), []).append(replace(change, fields=left))
+            rest = change if len(left) == len(change.fields) else replace(change, fields=tuple(left))
+            alike.setdefault(_shape(rest), []).append(rest)
+    causes = [
+        Cause(action, source, path, tuple(shared[number]))
+        for (action, source, path, _), number in lines.items()
+        if number in shared
+    ]
     return Folded(
         tuple(sorted(causes, key=lambda cause: (-len(cause.members), *_place(cause.source), cause.path, cause.action))),
         tuple(sorted((tuple(group) for group in alike.values() if len(group) > 1), key=_by_size)),
@@ -86,18 +89,13 @@ def by_place(change: Change) -> tuple[str, int, int, str]:
     return (*_place(change.source), change.serial)
 
 
-def _shared(members: _Members) -> bool:
-    return len(members) > 1 and members[0][0] != members[-1][0]
-
-
-def _shape(change: Change, fields: Iterable[FieldChange]) -> object:
-    return (
-        change.action,
-        change.unknown is None,
-        frozenset(
-            (field.path, *map(_masked if field.sensitive else spelled, (field.before, field.after))) for field in fields
-        ),
+def _shape(change: Change) -> object:
+    """What changes of the same kind have in common."""
+    fields = (
+        (field.path, *map(_masked if field.sensitive else spelled, (field.before, field.after)))
+        for field in change.fields
     )
+    return change.action, change.unknown is None, frozenset(fields)
 
 
 def _masked(value: Value) -> object:

@@ -121,7 +121,7 @@ def _adoptions(adopted: Sequence[Change], merges: Merges) -> _Section:
         head = (
             f"{colored('+')} {style(f'{len(adopted):,} devices', bold=True)} to adopt, {fields_counted(fields)} in all:"
         )
-        lines = [f"    {place:<{width}}  {_within(group)}" for place, group in places.items()]
+        lines = [f"    {colored('+')} {place:<{width}}  {_within(group)}" for place, group in places.items()]
         return _Part([head, *lines, ""], more=True)
 
     return _Section(len(adopted) + 1 if adopted else 0, part)
