@@ -103,9 +103,10 @@ def _causes(causes: Sequence[Cause], merges: Merges) -> _Section:
         shown, hidden = _fair(causes, lambda cause: cause.action, share - 1)
         widths = columns(shown)
         devices = len({serial for cause in hidden for serial, _ in cause.members})
-        left = f"{len(hidden):,} more line{'s' if hidden[1:] else ''} that change {devices:,} devices" if hidden else ""
-        lines = [*(caused(cause, widths, merges) for cause in shown), ""]
-        return _Part(lines, left, more=bool(left) or any(len(cause.members) > FEW for cause in shown))
+        lines = "lines that change" if hidden[1:] else "line that changes"
+        left = f"{len(hidden):,} more {lines} {devices:,} devices" if hidden else ""
+        told = [*(caused(cause, widths, merges) for cause in shown), ""]
+        return _Part(told, left, more=bool(left) or any(len(cause.members) > FEW for cause in shown))
 
     return _Section(len(causes) + 1 if causes else 0, part)
 

@@ -181,7 +181,7 @@ def test_any_mixture_fits_on_a_screen_and_every_device_is_told_or_counted(number
             r"^[-+~!] (\d+) devices",
             r"^~ x.* on (\d+) devices",
             r"[:;] (\d+) more devices",
-            r"that change (\d+)",
+            r"that changes? (\d+)",
         )
         for line in ours
         for number in re.findall(pattern, line)
