@@ -98,18 +98,19 @@ def plan(
         return placed(changes, ours, places, where)
 
     managed, held = parted(ours, theirs)
-    changes = changed(*managed)
+    changes, observed = changed(*managed), changed(*held)
+    devices = managed[0].devices.keys() | held[0].devices.keys()
     return Plan(
         lineage=snapshot.lineage,
         revision=snapshot.revision,
         changes=changes,
-        unchanged=len(managed[0].devices.keys() - {change.serial for change in changes}),
+        unchanged=len(devices - {change.serial for change in (*changes, *observed)}),
         guards=_checks(settings, changes, snapshot, moment),
         standing=standing(managed[1], changes),
         targets=tuple(targets),
         digest=digest(changes),
         nested=settings.api.nested,
-        observed=changed(*held),
+        observed=observed,
         paused=tuple(sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")),
     )
 

@@ -83,6 +83,7 @@ def apply(
     from reconciler.apply.run import Run
     from reconciler.cli.output import check_replaceable, read_plan
     from reconciler.cli.progress import progress
+    from reconciler.report.text import summary_line
 
     if planfile and (targets or resend):
         raise click.UsageError("a plan file says which devices it is about; --target and --resend belong to plan")
@@ -94,7 +95,7 @@ def apply(
         if report:
             _save(report, Run("", plan, (), (), None, stamp(time.time()), 0.0))
         if planfile:
-            click.echo("No changes. The plan is empty.")
+            click.echo(summary_line(plan), color=given.color)
         return 0
     if not planfile and not auto_approve:
         _ask(plan)

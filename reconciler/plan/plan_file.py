@@ -47,9 +47,9 @@ def digest(changes: Iterable[Change]) -> str:
 
 
 def summary(plan: Plan) -> dict[str, int]:
-    """How many devices each action concerns, and how many none does."""
+    """How many devices each action concerns, how many need none, and how many are set aside."""
     counts = {action.value: sum(change.action is action for change in plan.changes) for action in Action}
-    return counts | {"unchanged": plan.unchanged}
+    return counts | {"unchanged": plan.unchanged, "observed": len(plan.observed), "paused": len(plan.paused)}
 
 
 def to_json(plan: Plan) -> dict[str, Json]:
@@ -64,6 +64,8 @@ def to_json(plan: Plan) -> dict[str, Json]:
         "summary": dict(summary(plan)),
         "changes": [_change_to_json(change) for change in plan.changes],
         "guards": [_check_to_json(check) for check in plan.guards],
+        "observed": [_change_to_json(change) for change in plan.observed],
+        "paused": list(plan.paused),
         "refusals": [
             {"rule": refusal.rule, "message": refusal.message, "override": refusal.override}
             for refusal in plan.refusals
@@ -110,12 +112,15 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
         targets=tuple(document["targets"]),
         digest=document["digest"],
         nested=document["nested"],
+        observed=tuple(_change_from_json(item) for item in document["observed"]),
+        paused=tuple(Serial(serial) for serial in document["paused"]),
     )
     if digest(plan.changes) != plan.digest:
         raise PlanFileError("its digest does not fit its changes: it was edited; plan again")
-    if len({change.serial for change in plan.changes}) < len(plan.changes):
+    every = (*plan.changes, *plan.observed)
+    if len({*(change.serial for change in every), *plan.paused}) < len(every) + len(plan.paused):
         raise PlanFileError("it names a serial twice; plan again")
-    for change in plan.changes:
+    for change in every:
         for field in change.fields:
             if field.sensitive and (field.before, field.after) != (ABSENT, ABSENT):
                 raise PlanFileError(f"it holds a value for the secret {field.path} of {change.serial}; plan again")

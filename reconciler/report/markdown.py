@@ -18,7 +18,7 @@ def plan_markdown(plan: Plan, *, full: bool = False) -> str:
     if plan.refusals:
         rules = ", ".join(refusal.rule for refusal in plan.refusals)
         lines += [f"**Refused by a guard ({rules}): apply will not run.**", ""]
-    if plan.changes or plan.standing:
+    if plan.changes or plan.standing or plan.observed or plan.paused:
         text = "\n".join(_marked(_bare("\n".join(plan_lines(plan, full=full)))))
         if len(text) > LIMIT:
             text = text[:LIMIT].rpartition("\n")[0] + "\n… cut here; reconciler plan --full shows all"
@@ -44,7 +44,9 @@ def _marked(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         body = line.lstrip(" ")
         indent = line[: len(line) - len(body)]
-        if body.startswith(("+ ", "- ")):
+        if body.startswith("± "):
+            yield "+" + indent + body[1:]
+        elif body.startswith(("+ ", "- ")):
             yield body[0] + indent + body[1:]
         elif body.startswith("x "):
             yield "-" + indent + body[1:]

@@ -89,7 +89,7 @@ def test_a_lost_answer_to_a_replacement_is_sent_again_and_still_replaces(run: Ru
     sandbox.faults()
 
     plan = run("plan").stdout
-    assert "stands in for OLD-1" in plan
+    assert "in the place of OLD-1" in plan
     assert "0 to release" in plan
     assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
     assert "No changes." in run("plan").stdout

@@ -73,6 +73,8 @@ def test_everything_beside_the_changes_round_trips_too() -> None:
         ),
         standing=(Standing(AP, (Divergence("/vlan", 1, ABSENT),)),),
         targets=("AP-*",),
+        observed=(replace(change, serial=Serial("AP-2")),),
+        paused=(Serial("AP-3"),),
     )
 
     assert read(to_json(plan)) == plan
@@ -96,6 +98,32 @@ def test_no_secret_is_ever_in_a_plan_file() -> None:
     assert "hunter2" not in document
     assert '"old"' not in document
     assert [field.sensitive for field in read(to_json(plan)).changes[0].fields] == [True, False]
+
+
+def test_who_is_observed_or_paused_is_counted_apart_and_is_not_in_the_digest() -> None:
+    plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
+    more = replace(plan, observed=(replace(plan.changes[0], serial=Serial("AP-2")),), paused=(Serial("AP-3"),))
+    document: Any = to_json(more)
+
+    assert document["digest"] == plan.digest
+    assert {key: count for key, count in document["summary"].items() if count} == {
+        "update": 1,
+        "unchanged": 3,
+        "observed": 1,
+        "paused": 1,
+    }
+
+
+def test_no_secret_of_an_observed_device_is_in_a_plan_file() -> None:
+    plan = planned({AP: {"psk": "hunter2"}}, {AP: {"psk": "old"}}, Marks(secret=frozenset({"/psk"})))
+    observed = replace(plan, changes=(), observed=plan.changes, digest=digest(()))
+    document: Any = to_json(observed)
+    assert "hunter2" not in json.dumps(document)
+    assert '"old"' not in json.dumps(document)
+
+    document["observed"][0]["fields"][0]["after"] = "EVIL"
+    with pytest.raises(PlanFileError, match="holds a value for the secret"):
+        read(document)
 
 
 def _edit(document: Any, **edits: object) -> object:  # noqa: ANN401 - JSON
@@ -145,5 +173,6 @@ def test_a_serial_that_is_named_twice_is_refused() -> None:
     plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
     twice = replace(plan, changes=plan.changes * 2, digest=digest(plan.changes * 2))
 
-    with pytest.raises(PlanFileError, match="twice"):
-        read(to_json(twice))
+    for wrong in (twice, replace(plan, observed=plan.changes), replace(plan, paused=(AP,))):
+        with pytest.raises(PlanFileError, match="twice"):
+            read(to_json(wrong))
