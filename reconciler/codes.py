@@ -41,6 +41,7 @@ CODES = {
     "RC411": "missing field",
     "RC412": "removed field cannot be null",
     "RC413": "more problems",
+    "RC414": "not read to its end",
     "RC501": "unreadable schema",
     "RC502": "schema is not JSON",
     "RC503": "wrong schema",

@@ -266,6 +266,7 @@ def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "Device
         body=api.body,
         timeout=api.timeout,
         connect_timeout=api.connect_timeout,
+        proxy=api.proxy,
         max_answer_bytes=api.max_answer_bytes,
         concurrency=api.concurrency,
     )

@@ -22,7 +22,8 @@ class DeviceApi:
     """One server, one token, at most `concurrency` requests at a time. An async context manager.
 
     `timeout` is in seconds for a request as a whole, `connect_timeout` for its connection. An answer of more than
-    `max_answer_bytes` is not read to its end, and not trusted.
+    `max_answer_bytes` is not read to its end, and not trusted. `proxy` is asked for every connection that leaves this
+    machine.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class DeviceApi:
         connect_timeout: float,
         max_answer_bytes: int,
         concurrency: int,
+        proxy: str = "",
     ) -> None:
         self._method, _, path = route.partition(" ")
         self._url = base_url.rstrip("/") + path
@@ -52,7 +54,9 @@ class DeviceApi:
             "User-Agent": f"reconciler/{__version__}",
         }
         self._free = asyncio.Semaphore(concurrency)
-        self._clients = [_client(tls, headers, timeout, connect_timeout) for _ in range(concurrency)]
+        # Plain http goes to this machine only, as the settings see to.
+        through = proxy if tls else ""
+        self._clients = [_client(tls, headers, timeout, connect_timeout, through) for _ in range(concurrency)]
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,6 +93,8 @@ class DeviceApi:
                     f"{httpx.URL(url).host}: TLS: {redacted(str(error))}; check api.base_url and the certificate"
                 ) from None
             return NotSent(f"cannot connect to {httpx.URL(url).netloc.decode()}: {redacted(str(error)) or 'timed out'}")
+        except httpx.ProxyError as error:
+            return NotSent(f"the proxy refused: {redacted(str(error))}")
         except httpx.LocalProtocolError as error:
             raise ApiError(f"the request cannot be made: {redacted(str(error))}") from None
         except (httpx.TransportError, OSError) as error:  # OSError: what ssl finds wrong after the handshake
@@ -96,7 +102,7 @@ class DeviceApi:
 
 
 def _client(
-    tls: ssl.SSLContext | Literal[False], headers: Mapping[str, str], timeout: float, connect_timeout: float
+    tls: ssl.SSLContext | Literal[False], headers: Mapping[str, str], timeout: float, connect_timeout: float, proxy: str
 ) -> httpx.AsyncClient:
     """A client with one connection: a pool that is shared by many requests gets slower with each of them."""
     return httpx.AsyncClient(
@@ -106,6 +112,7 @@ def _client(
         limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
         follow_redirects=False,
         trust_env=False,
+        proxy=proxy or None,
     )
 
 

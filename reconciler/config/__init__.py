@@ -24,6 +24,7 @@ class ApiSettings:
     route: str = "PUT /inventory_device_serial_operation/{serial_number}/"
     auth_scheme: str = "Bearer"
     token_command: str = ""
+    proxy: str = ""
     body: Literal["plain", "data-string"] = "plain"
     nested: Nested | dict[str, Nested] = "replace"
     rate_per_second: float = 5.0
@@ -222,6 +223,8 @@ def _check(settings: Settings, name: str) -> None:
         or path.count("{serial_number}") != 1
     ):
         raise ConfigError(f'{name}: api.route is {api.route!r}; expected "PUT /PATH/{{serial_number}}/"')
+    if api.proxy:
+        _check_proxy(api.proxy, name)
     if not re.fullmatch(r"[!-~]+", api.auth_scheme):
         raise ConfigError(f"{name}: api.auth_scheme is {api.auth_scheme!r}; expected one word, such as Bearer")
     positive = ("rate_per_second", "timeout", "connect_timeout", "breaker_cooldown")
@@ -252,3 +255,14 @@ def _check_url(base_url: str, name: str) -> None:
         raise ConfigError(f"{name}: base_url must not hold a user, a query or a fragment")
     if url.scheme == "http" and host not in {"127.0.0.1", "localhost", "::1"}:
         raise ConfigError(f"{name}: base_url {base_url!r} would send the token in clear text; use https://")
+
+
+def _check_proxy(proxy: str, name: str) -> None:
+    try:
+        url = urlsplit(proxy)
+        usable = url.scheme in {"http", "https"} and url.hostname and url.port and not (url.username or url.password)
+    except ValueError:
+        usable = False
+    if not usable or not re.fullmatch(r"[!-~]{1,2000}", proxy):
+        shown = "not shown, since it names a user" if "@" in proxy else repr(proxy)
+        raise ConfigError(f"{name}: api.proxy is {shown}; expected http://HOST:PORT, without a user")

@@ -161,7 +161,7 @@ def _devices(groups: Sequence[Sequence[Change]], fields: Mapping[Serial, int], m
 
     def part(share: int) -> _Part:
         if height <= share:
-            width = max(len(who(group)) for group in groups)
+            width = max((len(who(group)) for group in groups if not group[0].fields), default=0)
             lines = [line for group in groups for line in whole(group, width, merges, shared(group))]
             return _Part([*lines, *end], more=any(not all_named(group) for group in groups))
         shown, hidden = _fair(groups, lambda group: group[0].action, share - 1)
