@@ -29,7 +29,7 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--serial", metavar="S", help="Only what is about this device.")
+@click.option("--serial", metavar="S", help="Only what is about this device, and about those that it replaces.")
 @click.option("--run", metavar="R", help="Only what this run did.")
 @click.option(
     "--since", metavar="T", callback=_time, help="Only from this date or time on (UTC unless it says otherwise)."
@@ -46,10 +46,14 @@ def log(options: Globals, serial: str | None, run: str | None, since: str | None
     secret = marked(settings).sensitive
     line = entry_json if form == "json" else entry_text
     runs: dict[str, Entry] = {}
-    for entry in bookkeeping.journal(settings):
+    for entry in bookkeeping.journal(settings) if serial is None else bookkeeping.history(settings, serial):
         if entry.kind is EntryKind.RUN:
             runs[entry.run] = entry
-        asked = (serial in {None, entry.serial}) and (run in {None, entry.run}) and (since is None or entry.at >= since)
+        asked = (
+            (serial is None or entry.serial is not None)
+            and (run in {None, entry.run})
+            and (since is None or entry.at >= since)
+        )
         if asked:
             click.echo(line(entry, secret, runs.get(entry.run)))
 

@@ -52,8 +52,10 @@ def test_the_plan_shows_one_replacement_and_the_apply_carries_it_out(run: Run, s
     ]
     assert "No changes." in run("plan").stdout
     assert "OLD-1" not in run("state", "list").stdout
-    log = run("audit", "log", "--serial", "OLD-1").stdout
-    assert "replaced  by NEW-1" in log
+    log = run("audit", "log", "--serial", "NEW-1").stdout.splitlines()
+    assert ["OLD-1" in line.split("  ")[2] for line in log] == [True, True, False, False, True]
+    assert "replaced  by NEW-1" in log[-1]
+    assert "NEW-1" not in "".join(run("audit", "log", "--serial", "OLD-1").stdout.splitlines()[:-1])
     assert run("audit", "verify").code == 0
 
 
