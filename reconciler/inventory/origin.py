@@ -1,27 +1,27 @@
 """Which layer a value comes from, and where in that layer's file it stands. The order is that of `merge.laid`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
-from reconciler.inventory.merge import ListRules
-from reconciler.model import ABSENT, Json, Layer, Override, Value
+from reconciler.inventory.merge import ListRules, leaves
+from reconciler.model import ABSENT, Json, Layer, Override, Value, Verb
 from reconciler.pointer import get, join, split, within
-
-Verb = Literal["sets", "overrides", "overrode", "unsets", "locks"]
-"""What a layer says about a value. `overrode`: an override whose last day is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one layer says about a path: `pointer` leads to it from the top of the layer's file."""
+    """What one layer says about a path: `pointer` leads to it from the top of the layer's file.
+
+    `path` is what the layer speaks of: that path, or one around or inside it.
+    """
 
     layer: Layer
     pointer: str
     verb: Verb
     value: Value = ABSENT
     override: Override | None = None
+    path: str = ""
 
 
 def statements(layers: Sequence[Layer], path: str, today: date) -> Iterator[Statement]:
@@ -32,18 +32,18 @@ def statements(layers: Sequence[Layer], path: str, today: date) -> Iterator[Stat
     for layer in layers:
         for locked, place in layer.lock.items():
             if _related(path, locked):
-                yield Statement(layer, place, "locks")
+                yield Statement(layer, place, "locks", path=locked)
         for gone, place in layer.unset.items():
             if within(path, gone):
-                yield Statement(layer, place, "unsets")
+                yield Statement(layer, place, "unsets", path=gone)
         reached = spoken(layer, path)
         if reached is not None:
-            yield Statement(layer, layer.pointer + reached, "sets", get(layer.values, reached))
+            yield Statement(layer, layer.pointer + reached, "sets", get(layer.values, reached), path=reached)
         for item in layer.overrides:
             if _related(path, item.path):
                 active = item.until >= today
                 inside = _inside(item, path) if active else item.pointer
-                yield Statement(layer, inside, "overrides" if active else "overrode", item.value, item)
+                yield Statement(layer, inside, "overrides" if active else "overrode", item.value, item, item.path)
 
 
 def origin(layers: Sequence[Layer], path: str, today: date) -> Statement | None:
@@ -53,6 +53,41 @@ def origin(layers: Sequence[Layer], path: str, today: date) -> Statement | None:
         if said:
             return said[-1]
     return None
+
+
+def deciding(layers: Sequence[Layer], path: str, rules: ListRules, today: date) -> tuple[Statement, ...]:
+    """The statements that make the value at `path`, or its absence, lowest first: that of `origin`.
+
+    A list that layers add to is made by all that add, down to the one that replaced what was below it.
+    """
+    made: list[Statement] = []
+    for layer in reversed(layers):
+        said = [item for item in statements((layer,), path, today) if item.verb not in {"locks", "overrode"}]
+        if not said:
+            continue
+        adds = path in rules and said[-1].path == path and isinstance(said[-1].value, list)
+        if adds or not made:
+            made.insert(0, said[-1])
+        if not adds or len(said) > 1 or said[-1].verb != "sets":
+            break
+    return tuple(made)
+
+
+def mentioned(layers: Sequence[Layer]) -> Iterator[str]:
+    """Every path that a layer says anything about, as far down as it goes; some more than once."""
+    for layer in layers:
+        yield from layer.lock
+        yield from layer.unset
+        for path, value, _ in leaves(layer):
+            yield from tips(value, path) if isinstance(value, dict) else (path,)
+
+
+def tips(value: Mapping[str, Json], path: str = "") -> Iterator[str]:
+    """The pointers of all values in `value`, which stands at `path`, that are no mappings, or empty ones."""
+    if path and not value:
+        yield path
+    for key, inner in value.items():
+        yield from tips(inner, path + join(key)) if isinstance(inner, dict) else (path + join(key),)
 
 
 def place(layers: Sequence[Layer], path: Sequence[str | int], rules: ListRules, today: date) -> Statement | None:
