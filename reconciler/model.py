@@ -462,6 +462,7 @@ class Provenance:
     """The story of one value: `said` by layers, lowest first; `applied` last, by `carried`; `change` is what is next.
 
     `value` is ABSENT for what is not declared (any more). No value in here is a secret: those are masked already.
+    `kept`: once it is no longer declared, the device keeps it.
     """
 
     path: str
@@ -474,6 +475,7 @@ class Provenance:
     divergence: tuple[Divergence, ...] = ()
     change: FieldChange | None = None
     sensitive: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

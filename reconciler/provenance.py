@@ -83,6 +83,7 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
         replace(
             _value(name, device, state, change, hidden),
             said=_said(layers, name, desired.today, lists=lists, hidden=hidden, places=places),
+            kept=len(split(name)) == 1 or settings.api.merges(split(name)[0]),
             carried=carried[entry.seq] if (entry := outcomes[name]) else None,
         )
         for name in paths

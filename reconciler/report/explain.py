@@ -13,6 +13,9 @@ from reconciler.printable import value as as_json
 
 Row = tuple[str, ...]
 
+MASK = "(sensitive)"
+WIDEST = 48
+"""A cell that is wider does not widen its column."""
 OUTCOMES = {
     EntryKind.DIVERGENT: "divergent",
     EntryKind.ACCEPTED: "accepted without being shown",
@@ -83,36 +86,37 @@ def _remarks(values: Sequence[Provenance]) -> Iterator[str]:
 def _end(it: Explanation) -> Iterator[str]:
     """How the device stands, and what the plan would do."""
     yield ""
-    standing = it.standing if it.standing != "applied" else ""
-    words = [standing, _run(it.carried) if it.carried else "" if it.standing else "nothing was ever applied"]
-    changed = [item for item in it.values if item.change]
-    plan = [_plan(it, changed=bool(changed))]
-    rows: list[Row] = [("applied", "; ".join(word for word in words if word))]
-    rows += [("plan", plan[0])]
-    rows += [("", f"{dotted(item.path)}  {_change(item.change)}") for item in changed if item.change]
-    yield from _columns(rows)
+    standing = it.standing if it.standing not in {"", "applied"} else ""
+    never = "" if it.standing else "never"
+    applied = "; ".join(word for word in (standing, _run(it.carried) if it.carried else never) if word)
+    yield from _columns([("applied", applied), ("plan", _plan(it))])
+    if it.action is not Action.ADOPT:
+        changed = [(dotted(item.path), _change(item, item.change)) for item in it.values if item.change]
+        yield from _columns([("", *row) for row in changed])
 
 
 def _story(item: Provenance, it: Explanation) -> Iterator[str]:
-    """One value from top to bottom: who says it, what that hides, when it was applied, and what comes next."""
+    """One value from the top layer down: who says it, what that hides, when it was applied, and what comes next."""
     declared = f" = {_shown(item.value, item)}" if item.value is not ABSENT else " is not declared"
     yield style(dotted(item.path), bold=True) + printable(declared)
     rows: list[Row] = []
-    above = False
+    beneath = False
     for said in reversed(item.said):
-        what = "←" if said.wins else _verb(said) if said.verb in {"locks", "overrode"} or not above else "shadowed"
-        above |= said.wins
-        rows.append((what, _says(said, item), str(said.source), said.layer, _reason(said)))
-        if said.blame:
-            rows += [("", "", "", style(_blame(said), dim=True))]
+        hidden = beneath and said.verb not in {"locks", "overrode"} and not said.wins
+        what = _verb(said) + (", shadowed" if hidden else "")
+        beneath |= said.wins
+        layer = "" if said.layer == said.source.file else said.layer
+        rows.append(("→" if said.wins else "", what, _says(said, item), str(said.source), layer, _reason(said)))
     yield from _columns(rows)
-    yield from _columns(_settled(item, it))
+    wrote = dict.fromkeys((str(said.source), _blame(said)) for said in reversed(item.said) if said.blame)
+    lines: list[Row] = [("line", text, place if len(wrote) > 1 else "") for place, text in wrote]
+    yield from _columns([*lines, *_settled(item, it)])
 
 
 def _settled(item: Provenance, it: Explanation) -> Iterator[Row]:
     if item.carried:
-        last = f"{_shown(item.applied, item)} " if item.applied is not ABSENT else "given up "
-        yield "applied", last + _run(item.carried)
+        last = _shown(item.applied, item) if item.applied is not ABSENT else "given up"
+        yield "applied", f"{last}  {_run(item.carried)}"
     else:
         yield "applied", "never"
     if item.unknown:
@@ -123,28 +127,31 @@ def _settled(item: Provenance, it: Explanation) -> Iterator[Row]:
         yield "divergent", f"{dotted(found.path)} {sent}; the server {held}"
     if item.unconfirmed:
         yield "unconfirmed", "accepted by the server, never shown"
-    yield "plan", _change(item.change) if item.change and it.manage == "apply" else _plan(it, changed=bool(item.change))
+    yield "plan", f"{_plan(it)}  {_change(item, item.change)}" if item.change and it.manage != "pause" else _idle(it)
 
 
-def _plan(it: Explanation, *, changed: bool) -> str:
+def _idle(it: Explanation) -> str:
+    """What the plan does about a value that stays as it is."""
+    return _plan(it) if it.manage == "pause" or it.action is Action.RELEASE else "no change"
+
+
+def _plan(it: Explanation) -> str:
     if it.manage == "pause":
-        return "paused: left alone"
+        return "nothing: the device is paused"
     if it.action is Action.RELEASE:
         return "release: no longer in the inventory, forgotten, nothing is sent"
-    held = "observed, so not sent: " if it.manage == "observe" else ""
-    if not it.action or not changed:
-        return f"{held}no change" if not it.action or it.path else f"{held}{it.action}"
-    return f"{held}{it.action}"
+    if not it.action:
+        return "no change"
+    return f"{it.action}, only observed: nothing is sent" if it.manage == "observe" else str(it.action)
 
 
-def _change(change: FieldChange) -> str:
+def _change(item: Provenance, change: FieldChange) -> str:
     before, after = (
-        "(sensitive)" if change.sensitive and side is not ABSENT else as_json(side)
-        for side in (change.before, change.after)
+        MASK if change.sensitive and side is not ABSENT else as_json(side) for side in (change.before, change.after)
     )
     if change.after is ABSENT:
-        return f"{before} → no longer managed"
-    return f"{before} → {after}" if before else f"sends {after}"
+        return f"no longer managed; the device keeps {before}" if item.kept else f"{before} → removed"
+    return f"{before} → {after}" if before else after
 
 
 def _says(said: Said, item: Provenance) -> str:
@@ -194,18 +201,19 @@ def _blame(said: Said) -> str:
 def _shown(value: Value, item: Provenance) -> str:
     if value is ABSENT:
         return ""
-    return "(sensitive)" if item.sensitive else as_json(value)
+    return MASK if item.sensitive or value == MASK else as_json(value)
 
 
 def _columns(rows: Iterable[Row]) -> Iterator[str]:
-    """Rows of cells below each other, each cell printable. Wide cells do not push the others of their column away."""
+    """Rows of cells below each other, each cell printable. A wide cell does not push away those of other rows."""
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [
-        min(max((len(row[index]) for row in cells if len(row) > index + 1), default=0), _WIDEST)
+        max((size for row in cells if (size := len((row + [""] * index)[index])) <= WIDEST), default=0)
         for index in range(max(map(len, cells), default=0))
     ]
     for row in cells:
-        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False))
-
-
-_WIDEST = 44
+        text = "".join(
+            f"{cell:<{width}}  " if width else f"{cell}  " if cell else ""
+            for cell, width in zip(row, widths, strict=False)
+        )
+        yield "  " + text
