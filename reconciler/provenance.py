@@ -14,7 +14,7 @@ from reconciler.errors import Usage
 from reconciler.inventory.asked import asked, meant
 from reconciler.inventory.blame import blame
 from reconciler.inventory.merge import ListRules
-from reconciler.inventory.origin import Statement, deciding, mentioned, statements, tips
+from reconciler.inventory.origin import deciding, mentioned, statements, tips
 from reconciler.inventory.read import look_closer
 from reconciler.inventory.yaml_core import Place
 from reconciler.model import (
@@ -170,24 +170,15 @@ def _said(
         Said(
             item.layer.name,
             item.verb,
-            about,
+            item.path,
             places.source(item.layer.file, item.pointer),
-            _masked(value, hide=hidden(path) or hidden(about)),
+            _masked(item.value, hide=hidden(path) or hidden(item.path)),
             wins=item in winning,
             until=item.override.until if item.override else None,
             reason=item.override.reason if item.override else "",
         )
         for item in statements(layers, path, today)
-        for about, value in [_about(item, path)]
     )
-
-
-def _about(item: Statement, path: str) -> tuple[str, Value]:
-    """What a statement gives the value at `path`; else what it speaks of, and what it says of that."""
-    if item.override and within(path, item.path):
-        part = get({"value": item.override.value}, "/value" + path.removeprefix(item.path))
-        return (item.path, item.override.value) if part is ABSENT else (path, part)
-    return item.path, item.value
 
 
 def _changed(change: Change | None) -> set[str]:

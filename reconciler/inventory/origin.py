@@ -13,7 +13,7 @@ from reconciler.pointer import get, join, split, within
 class Statement:
     """What one layer says about a path: `pointer` leads to it from the top of the layer's file.
 
-    `path` is what the layer speaks of: that path, or one around or inside it.
+    `path` is what the layer speaks of, and `value` what it says of it: that path, or one around or inside it.
     """
 
     layer: Layer
@@ -34,42 +34,44 @@ def statements(layers: Sequence[Layer], path: str, today: date) -> Iterator[Stat
             if _related(path, locked):
                 yield Statement(layer, place, "locks", path=locked)
         for gone, place in layer.unset.items():
-            if within(path, gone):
+            if _related(path, gone):
                 yield Statement(layer, place, "unsets", path=gone)
         reached = spoken(layer, path)
         if reached is not None:
             yield Statement(layer, layer.pointer + reached, "sets", get(layer.values, reached), path=reached)
-        for item in layer.overrides:
-            if _related(path, item.path):
-                active = item.until >= today
-                inside = _inside(item, path) if active else item.pointer
-                yield Statement(layer, inside, "overrides" if active else "overrode", item.value, item, item.path)
+        yield from (_overriding(layer, item, path, today) for item in layer.overrides if _related(path, item.path))
 
 
 def origin(layers: Sequence[Layer], path: str, today: date) -> Statement | None:
     """The statement that decides the value at `path`, or its absence; None if no layer says anything about it."""
     for layer in reversed(layers):
-        said = [item for item in statements((layer,), path, today) if item.verb not in {"locks", "overrode"}]
+        said = [item for item in _active(layer, path, today) if item.verb != "unsets" or within(path, item.path)]
         if said:
             return said[-1]
     return None
 
 
 def deciding(layers: Sequence[Layer], path: str, rules: ListRules, today: date) -> tuple[Statement, ...]:
-    """The statements that make the value at `path`, or its absence, lowest first: that of `origin`.
+    """The statements that make the value at `path`, no mapping but an empty one, or its absence; lowest first.
 
-    A list that layers add to is made by all that add, down to the one that replaced what was below it.
+    This is that of `origin`, but a list that layers add to is made by all that add, down to the one that replaced what
+    was below it, and a mapping may be empty because what it held is unset.
     """
     made: list[Statement] = []
     for layer in reversed(layers):
-        said = [item for item in statements((layer,), path, today) if item.verb not in {"locks", "overrode"}]
-        if not said:
-            continue
-        adds = path in rules and said[-1].path == path and isinstance(said[-1].value, list)
-        if adds or not made:
-            made.insert(0, said[-1])
-        if not adds or len(said) > 1 or said[-1].verb != "sets":
-            break
+        said = _active(layer, path, today)
+        emptied = [item for item in said if item.verb == "unsets" and not within(path, item.path)]
+        rest = [item for item in said if item not in emptied]
+        if rest:
+            last = rest[-1]
+            adds = last.path == path and (
+                isinstance(last.value, dict) or (path in rules and isinstance(last.value, list))
+            )
+            made[:0] = [*emptied, last] if adds or not made or made[0].verb == "unsets" else []
+            if not adds or len(rest) > 1 or last.verb != "sets":
+                break
+        else:
+            made[:0] = emptied
     return tuple(made)
 
 
@@ -113,10 +115,19 @@ def spoken(layer: Layer, path: str) -> str | None:
     return path
 
 
+def _active(layer: Layer, path: str, today: date) -> list[Statement]:
+    return [item for item in statements((layer,), path, today) if item.verb not in {"locks", "overrode"}]
+
+
 def _related(path: str, other: str) -> bool:
     return within(path, other) or within(other, path)
 
 
-def _inside(item: Override, path: str) -> str:
-    rest = path.removeprefix(item.path) if within(path, item.path) else ""
-    return item.pointer + (rest if isinstance(item.value, dict) and get(item.value, rest) is not ABSENT else "")
+def _overriding(layer: Layer, item: Override, path: str, today: date) -> Statement:
+    """An override that is over stands where it is written, one that holds where its value for `path` does."""
+    verb: Verb = "overrides" if item.until >= today else "overrode"
+    rest = path.removeprefix(item.path)
+    part = get({"value": item.value}, "/value" + rest) if within(path, item.path) else ABSENT
+    if part is ABSENT:
+        return Statement(layer, item.pointer, verb, item.value, item, item.path)
+    return Statement(layer, item.pointer + (rest if verb == "overrides" else ""), verb, part, item, path)

@@ -89,10 +89,10 @@ def _end(it: Explanation) -> Iterator[str]:
     standing = it.standing if it.standing not in {"", "applied"} else ""
     never = "" if it.standing else "never"
     applied = "; ".join(word for word in (standing, _run(it.carried) if it.carried else never) if word)
-    yield from _columns([("applied", applied), ("plan", _plan(it))])
+    rows: list[Row] = [("applied", applied), ("plan", _plan(it))]
     if it.action is not Action.ADOPT:
-        changed = [(dotted(item.path), _change(item, item.change)) for item in it.values if item.change]
-        yield from _columns([("", *row) for row in changed])
+        rows += [("", f"{dotted(item.path)}  {_change(item, item.change)}") for item in it.values if item.change]
+    yield from _columns(rows)
 
 
 def _story(item: Provenance, it: Explanation) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _story(item: Provenance, it: Explanation) -> Iterator[str]:
         hidden = beneath and said.verb not in {"locks", "overrode"} and not said.wins
         what = _verb(said) + (", shadowed" if hidden else "")
         beneath |= said.wins
-        layer = "" if said.layer == said.source.file else said.layer
+        layer = said.layer.removesuffix(said.source.file).removesuffix(" of ")
         rows.append(("→" if said.wins else "", what, _says(said, item), str(said.source), layer, _reason(said)))
     yield from _columns(rows)
     wrote = dict.fromkeys((str(said.source), _blame(said)) for said in reversed(item.said) if said.blame)
