@@ -44,22 +44,23 @@ ports: st.SearchStrategy[Json] = st.lists(
     st.builds(lambda name, key: {"name": name, key: 1}, st.sampled_from(["p", "q"]), keys), max_size=2
 )
 paths = st.sampled_from(["/a", "/a/b", "/a/c", "/b/a", "/tags", "/a/ports", "/a/c/x.y"])
+sets: st.SearchStrategy[Json] = st.lists(st.sampled_from(["low", "high", "own"]), max_size=2)
 
 
 @st.composite
 def layers(draw: st.DrawFn) -> dict[str, Json]:
-    layer = draw(st.dictionaries(keys, values, max_size=2))
+    layer: dict[str, Json] = draw(st.dictionaries(keys, values, max_size=2))
     if draw(st.booleans()):
-        layer["tags"] = draw(st.lists(st.sampled_from(["low", "high", "own"]), max_size=2))
+        layer["tags"] = draw(sets)
     inner = layer.get("a", {})
     if draw(st.booleans()) and isinstance(inner, dict):
         layer["a"] = {**inner, "ports": draw(ports)}
     if not draw(st.integers(0, 3)):
-        layer["$unset"] = list[Json](draw(st.lists(paths, min_size=1, max_size=2, unique=True)))
+        layer["$unset"] = [*draw(st.lists(paths, min_size=1, max_size=2, unique=True))]
     if draw(st.booleans()):
         until = draw(st.sampled_from(["2026-01-31", "2027-01-31"]))
         layer["$override"] = {
-            dotted(draw(paths)): {
+            draw(paths): {
                 "value": draw(values | ports | ports.map(lambda items: {"ports": items})),
                 "until": until,
                 "reason": "radar",
@@ -145,9 +146,11 @@ def made(item: Provenance, serial: str) -> Json:
         if said.verb == "unsets":
             result = patched(result, [(said.path, ABSENT)])
             continue
-        assert said.path == item.path
-        assert said.value is not ABSENT
-        result = merged(result, patched({}, [(item.path, said.value)]), RULES)
+        if said.verb == "overrides":
+            result = patched(result, [(said.path, said.value)])
+        else:
+            assert said.path == item.path
+            result = merged(result, patched({}, [(item.path, said.value)]), RULES)
     assert winners
     assert len(winners) == 1 or item.path in RULES or item.value == {}
     value = get(result, item.path)

@@ -52,27 +52,32 @@ def origin(layers: Sequence[Layer], path: str, today: date) -> Statement | None:
 
 
 def deciding(layers: Sequence[Layer], path: str, rules: ListRules, today: date) -> tuple[Statement, ...]:
-    """The statements that make the value at `path`, no mapping but an empty one, or its absence; lowest first.
+    """The statements that together make the value at `path`, or its absence, lowest first.
 
-    This is that of `origin`, but a list that layers add to is made by all that add, down to the one that replaced what
-    was below it, and a mapping may be empty because what it held is unset.
+    That is the one of `origin`; but a list that layers add to is made by all that add, and a mapping, such as one that
+    is empty by now, by all that said or took away something in it.
     """
     made: list[Statement] = []
-    for layer in reversed(layers):
-        said = _active(layer, path, today)
-        emptied = [item for item in said if item.verb == "unsets" and not within(path, item.path)]
-        rest = [item for item in said if item not in emptied]
-        if rest:
-            last = rest[-1]
-            adds = last.path == path and (
-                isinstance(last.value, dict) or (path in rules and isinstance(last.value, list))
-            )
-            made[:0] = [*emptied, last] if adds or not made or made[0].verb == "unsets" else []
-            if not adds or len(rest) > 1 or last.verb != "sets":
-                break
+    held: Value = ABSENT
+    for item in statements(layers, path, today):
+        if item.verb in {"locks", "overrode"}:
+            continue
+        if not within(path, item.path):
+            if item.verb == "unsets" and not isinstance(held, dict):
+                continue
+            opens = item.verb == "overrides" and not isinstance(held, dict)
+            made = [item] if opens else [*made, item]
+            held = {} if opens else held
         else:
-            made[:0] = emptied
+            adds = item.verb == "sets" and item.path == path and _adds(item.value, held, listed=path in rules)
+            made = [*made, item] if adds else [item]
+            held = item.value if item.path == path else ABSENT
     return tuple(made)
+
+
+def _adds(value: Value, below: Value, *, listed: bool) -> bool:
+    kind = dict if isinstance(value, dict) else list
+    return isinstance(value, kind) and isinstance(below, kind) and (listed or kind is dict)
 
 
 def mentioned(layers: Sequence[Layer]) -> Iterator[str]:
