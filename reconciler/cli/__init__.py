@@ -30,7 +30,7 @@ COMMANDS = {
     "plan": "Show what apply would change. Needs no token and no network.",
     "apply": "Send the changed fields of the changed devices to the API.",
     "show": "Print a saved plan.",
-    "explain": "Show where the values of a device come from, line by line, and since when.",
+    "explain": "Show where each value of a device comes from, and since when.",
     "state": "Look at what was last applied; forget a device; free a lock.",
     "audit": "Read the journal, or check that nobody altered it.",
     "schemas": "Write the schemas by which editors check inventory files.",
