@@ -30,6 +30,7 @@ COMMANDS = {
     "plan": "Show what apply would change. Needs no token and no network.",
     "apply": "Send the changed fields of the changed devices to the API.",
     "show": "Print a saved plan.",
+    "explain": "Show where each value of a device comes from, and since when.",
     "replace": "Declare another device in the place of one: a swap, not a release and an adoption.",
     "state": "Look at what was last applied; forget a device; free a lock.",
     "audit": "Read the journal, or check that nobody altered it.",
