@@ -54,7 +54,7 @@ from reconciler.plan.target import target
 from reconciler.pointer import patched
 from reconciler.state.holder import this_process
 from reconciler.state.lease import hold
-from reconciler.state.open import check_lineage, open_state
+from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
 
@@ -110,13 +110,14 @@ def validate(settings: Settings, paths: Sequence[Path] = ()) -> Validated:
     return Validated(DesiredState(resolve.devices(candidates)), tuple(problems), reading.files)
 
 
-def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = False) -> Plan:
-    """What apply would change. Takes no lease, and needs neither token nor network.
+def plan(settings: Settings, *, targets: Sequence[str] = (), resend: bool = False, note: Note | None = None) -> Plan:
+    """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
+    `note` is told if such a state cannot be reached and is read as last fetched.
     Raises InventoryError, StateError, and Usage for a target that matches nothing.
     """
     desired, rules = _desired(settings), _rules(settings)
-    with closing(open_state(settings.state, settings.root)) as backend:
+    with closing(open_state(settings.state, settings.root, note=note)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
     ours, theirs = target(desired, snapshot, targets)
@@ -174,13 +175,8 @@ def apply(
             except ValueError as error:
                 raise StateError(f"what a server answered cannot be recorded: {error}") from error
 
-        append(
-            [
-                drafts.began(
-                    agreed, holder, commit=commit, server=settings.api.server, allowed=allowed, run=run_id, at=started
-                )
-            ]
-        )
+        server = settings.api.server
+        append([drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)])
         carried = carry_out(
             tasks,
             run_id=run_id,
@@ -188,6 +184,7 @@ def apply(
             append=append,
             may_send=lambda: not held.lost,
             tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
+            rhythm=backend.rhythm(),
             max_duration=max_duration,
             progress=progress,
             trace=trace,

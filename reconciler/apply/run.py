@@ -14,8 +14,9 @@ from reconciler.apply.breaker import Breaker
 from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import Pace
+from reconciler.apply.record import ahead
 from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
-from reconciler.model import Applied, Draft, Json, Outcome, Plan, Serial
+from reconciler.model import IMMEDIATE, Applied, Draft, Json, Outcome, Plan, Rhythm, Serial
 
 INTERRUPTED = "interrupted"
 
@@ -86,6 +87,7 @@ def carry_out(
     append: Callable[[Sequence[Draft]], object],
     may_send: Callable[[], bool],
     tempo: Tempo,
+    rhythm: Rhythm = IMMEDIATE,
     max_duration: float | None,
     progress: Callable[[Outcome], None],
     trace: Callable[[str], None],
@@ -121,6 +123,8 @@ def carry_out(
                 run_id=run_id,
                 attempts=tempo.attempts,
                 concurrency=tempo.concurrency,
+                rhythm=rhythm,
+                ahead=ahead(rhythm, tempo.rate_per_second),
                 progress=progress,
             )
             await execution.run()

@@ -65,6 +65,10 @@ class Globals:
         if self.verbosity >= 0:
             click.echo(text, err=True, color=self.color)
 
+    def warn(self, text: str) -> None:
+        """What must be known before the result is trusted, on stderr."""
+        click.echo(f"warning: {text}", err=True)
+
     def trace(self, text: str) -> None:
         """A line about one request on stderr, with --verbose."""
         if self.verbosity > 0:

@@ -40,7 +40,7 @@ def list_(options: Globals, form: str) -> None:
     from reconciler.report.journal import list_json, list_text
 
     settings = options.settings()
-    snapshot = read(settings)
+    snapshot = read(settings, options.warn)
     if form == "json":
         click.echo(list_json(snapshot))
     elif snapshot.devices:
@@ -58,7 +58,7 @@ def show(options: Globals, serial: str, form: str) -> None:
     from reconciler.report.journal import show_json, show_text
 
     settings = options.settings()
-    snapshot = read(settings)
+    snapshot = read(settings, options.warn)
     device = _device(snapshot, serial)
     if form == "json":
         click.echo(show_json(Serial(serial), device, snapshot, hidden(settings)))
@@ -138,11 +138,11 @@ def recover(options: Globals, file: Path) -> None:
     click.echo(f"Recovered {len(taken)} of {len(drafts)} answers; the others were known already.", err=True)
 
 
-def read(settings: Settings) -> Snapshot:
-    """The snapshot, of the lineage that the settings name."""
+def read(settings: Settings, note: Callable[[str], None] | None = None) -> Snapshot:
+    """The snapshot, of the lineage that the settings name. `note` is told if it is only the last one fetched."""
     from reconciler.state.open import check_lineage, open_state
 
-    snapshot = open_state(settings.state, settings.root).read()
+    snapshot = open_state(settings.state, settings.root, note=note).read()
     check_lineage(snapshot, settings.lineage, settings.state)
     return snapshot
 

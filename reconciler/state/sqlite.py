@@ -21,12 +21,24 @@ from typing import Any
 from uuid import uuid4
 
 from reconciler.change_json import device_from_json, device_to_json
-from reconciler.model import DeviceState, Draft, Entry, EntryKind, Holder, Json, Lease, Serial, Snapshot
+from reconciler.model import (
+    IMMEDIATE,
+    DeviceState,
+    Draft,
+    Entry,
+    EntryKind,
+    Holder,
+    Json,
+    Lease,
+    Rhythm,
+    Serial,
+    Snapshot,
+)
 from reconciler.state.advance import advance
 from reconciler.state.backend import Head
-from reconciler.state.check import damage
+from reconciler.state.check import damage, damaged
 from reconciler.state.right import Right, fenced, granted, not_locked, revoked, right_from_json, right_to_json, same
-from reconciler.state.sqlite_file import create, damaged, reading, writing
+from reconciler.state.sqlite_file import create, reading, writing
 
 _PAGE = 1000
 
@@ -100,6 +112,9 @@ class SqliteBackend:
         with writing(self._path) as db:
             fenced(self._right(db), lease, self._now())
             return self._record(db, drafts)
+
+    def rhythm(self) -> Rhythm:
+        return IMMEDIATE
 
     def unlock(self, lease_id: str, *, by: str, at: str, force: bool = False) -> Lease:
         if self.lease() is None:

@@ -24,7 +24,7 @@ def test_an_absolute_path_is_itself(tmp_path: Path) -> None:
     assert (tmp_path / "s.db").is_file()
 
 
-@pytest.mark.parametrize("url", ["git:state", "sqlite", "sqlite:", "", ".reconciler/state.db", "SQLITE:x"])
+@pytest.mark.parametrize("url", ["gti:state", "sqlite", "sqlite:", "", ".reconciler/state.db", "SQLITE:x"])
 def test_an_unknown_scheme_is_an_error_that_lists_the_known_ones(url: str, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"^state is '.*known here: sqlite:PATH, such as sqlite:\.reconciler/state\.db"
