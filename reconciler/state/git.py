@@ -5,7 +5,7 @@ with `--force-with-lease` over exactly it: whoever comes second is told so, read
 still theirs. *Durable means pushed.* If the answer to a push is lost, the branch is read again, and our own write is
 known by its commit, or by the hash of its last entry in the journal.
 
-A write whose fate cannot be learnt within PATIENCE raises StateUnreachable, and may have been made all the same. An
+A write whose fate cannot be learnt within `patience` raises StateUnreachable, and may have been made all the same. An
 intent that nobody sent is then sent by the next run; an outcome stands in the recovery file too, which does no harm.
 """
 # ruff: noqa: D102 - backend.py states the law of each method
@@ -51,15 +51,21 @@ class GitBackend:
     """A Backend (see backend.py) in one branch. `now` is the clock that leases run by, in UNIX seconds.
 
     `note` is told when the remote cannot be reached and the state as last fetched is read instead. Without it nobody
-    could be told, so that it is an error. What writes never reads anything old: it must push.
+    could be told, so that it is an error. What writes never reads anything old: it must push, for `patience` seconds.
     """
 
     def __init__(
-        self, repository: Repository, *, now: Callable[[], float] = time.time, note: Callable[[str], None] | None = None
+        self,
+        repository: Repository,
+        *,
+        now: Callable[[], float] = time.time,
+        note: Callable[[str], None] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self._repository = repository
         self._now = now
         self._note = note
+        self._patience = patience
         self._one_at_a_time = threading.RLock()
         self._reading = Reading(repository)
         self._tip: Tip | None = None
@@ -212,7 +218,7 @@ class GitBackend:
     def _write(self, change: Callable[[Tip | None], _Write | None], *, fresh: bool = False) -> Tip:
         """Push what `change` makes of the newest state, making it anew whenever somebody else was faster."""
         with self._one_at_a_time:
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + self._patience
             tip = self._reading.latest() if fresh or self._tip is None else self._tip
             while True:
                 try:
@@ -237,11 +243,10 @@ class GitBackend:
                 before, tip, fresh = tip, self._again(until), True
                 if tip and self._is_ours(tip, written, before):
                     return written
-                if time.monotonic() > until:
-                    raise trouble or StateError(
-                        f"{self._repository.place} is written by others all the time; try again"
-                    )
-                time.sleep(random.uniform(0.05, 0.5) if trouble else random.uniform(0, 0.05))  # noqa: S311 - a pause
+                overtaken = trouble is None and tip != before
+                if time.monotonic() > until and not overtaken:
+                    raise trouble or StateError(f"{self._repository.place} cannot be written just now; try again")
+                time.sleep(random.uniform(0, 0.05 if overtaken else 0.5))  # noqa: S311 - so that two do not meet again
 
     def _committed(self, tip: Tip | None, write: _Write) -> Tip:
         files = dict(write.files)

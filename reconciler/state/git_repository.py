@@ -93,7 +93,7 @@ class Repository:
 
     def listing(self, commit: str, *folders: str) -> dict[str, str]:
         """Every file in these folders, with the name of its blob."""
-        lines = self._git.must("ls-tree", "-r", "-z", commit, "--", *folders).decode().split("\0")
+        lines = self._git.must("ls-tree", "--full-tree", "-r", "-z", commit, "--", *folders).decode().split("\0")
         split = [line.partition("\t") for line in lines if line]
         return {path: about.rpartition(" ")[2] for about, _, path in split}
 
