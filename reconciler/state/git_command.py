@@ -114,4 +114,8 @@ class Git:
 
 
 def _environ(ours: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in ours.items() if name not in _ELSEWHERE} | _QUIET
+    """Ours, without what would mislead git, and without the API token, which is no business of hooks and helpers."""
+    kept = {
+        name: value for name, value in ours.items() if name not in _ELSEWHERE and not name.startswith("RECONCILER_")
+    }
+    return kept | _QUIET

@@ -37,6 +37,7 @@ def fleet(declare: Declare, sandbox: Sandbox, remote: Path, tmp_path: Path) -> P
 
 
 def test_what_one_clone_applied_another_plans_against(fleet: Path, remote: Path, run: Run, sandbox: Sandbox) -> None:
+    hook(remote, "post-receive", 'env > "$GIT_DIR/environment"')
     done = run("apply", "--auto-approve", environ=sandbox.environ)
     assert done.code == 0, done.stderr
     other = cloned(remote.with_name("other"), remote)
@@ -47,6 +48,8 @@ def test_what_one_clone_applied_another_plans_against(fleet: Path, remote: Path,
     assert run("audit", "verify", cwd=other).code == 0
     assert git(other, "status", "--porcelain").splitlines() == ["?? inventory/", "?? reconciler.toml"]
     assert len(commits(remote)) < 40, "outcomes and intents travel together"
+    assert "GIT_DIR=" in (remote / "environment").read_text()
+    assert sandbox.token not in (remote / "environment").read_text()
 
 
 @pytest.mark.usefixtures("fleet")

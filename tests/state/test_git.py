@@ -572,3 +572,15 @@ def test_an_older_commit_that_is_pushed_over_the_branch_is_the_state_again(clone
         state.append(lease, [intent(name="Desk")])
     assert state.read().devices.keys() == {AP}
     assert state.verify() == 3
+
+
+def test_a_history_that_is_cut_off_leaves_the_state_and_its_whole_journal(clone: Path, remote: Path) -> None:
+    state = written(clone)
+    user = ("-c", "user.name=T", "-c", "user.email=t@t")
+    cut = git(remote, *user, "commit-tree", "-m", "Cut the history", f"{BRANCH}^{{tree}}")
+    git(remote, "update-ref", f"refs/heads/{BRANCH}", cut)
+    lease = taken(state)
+
+    assert state.append(lease, [intent(name="Hall")]) == 2
+    assert len(commits(remote)) == 3
+    assert state.verify() == 4
