@@ -121,7 +121,7 @@ class Reading:
 
 @contextmanager
 def _nothing_is_garbage() -> Iterator[None]:
-    """A million new values that all stay: the collector would look through them again and again, for a third of the time."""
+    """A million new values, and all stay: the collector would look at them again and again, for a third of the time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
