@@ -423,6 +423,22 @@ class Lease:
     expires: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How a state wants to be written. The defaults are those of one that is written in no time.
+
+    `seconds` is what an append takes, by the latest; an append is worth `gather` seconds of waiting for more entries,
+    unless there are `enough`.
+    """
+
+    seconds: float = 0.0
+    gather: float = 0.0
+    enough: int = 1
+
+
+IMMEDIATE = Rhythm()
+
+
 # --- provenance ------------------------------------------------------------------------------------------------------
 
 

@@ -69,12 +69,16 @@ class Globals:
         if self.verbosity >= 0:
             click.echo(text, err=True, color=self.color)
 
-    def warn(self, warnings: "Sequence[Problem]") -> None:
+    def warnings(self, problems: "Sequence[Problem]") -> None:
         """Warnings about the inventory on stderr, unless --quiet."""
-        if warnings and self.verbosity >= 0:
+        if problems and self.verbosity >= 0:
             from reconciler.report.problems import warnings as text
 
-            click.echo(text(warnings), err=True)
+            click.echo(text(problems), err=True)
+
+    def warn(self, text: str) -> None:
+        """What must be known before the result is trusted, on stderr."""
+        click.echo(f"warning: {text}", err=True)
 
     def trace(self, text: str) -> None:
         """A line about one request on stderr, with --verbose."""
