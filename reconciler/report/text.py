@@ -15,7 +15,7 @@ SCREEN = 40
 LEAST = 18
 """Lines that the changes take if need be, however many refusals there are."""
 OBSERVED = 8
-"""Lines for devices that are only observed, if others change, with the title."""
+"""Lines for devices that are only observed, with the title."""
 STANDING = 4
 """Lines for what stands."""
 NAMES = 120
@@ -44,7 +44,7 @@ def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: 
         changes, observed = full_lines(plan.changes, merges), full_lines(plan.observed, merges)
     else:
         room = SCREEN - len(head) - len(tail) - below
-        aside = (OBSERVED if plan.changes else room) if plan.observed else 0
+        aside = OBSERVED if plan.observed else 0
         changes = screen_lines(plan.changes, merges, max(LEAST, room - aside))
         observed = screen_lines(plan.observed, merges, aside - 1)
     yield from head
