@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from click import style
+from click import style, unstyle
 
 from reconciler.model import ABSENT, Action, Divergence, Plan, Serial
 from reconciler.printable import dotted, printable, value
 from reconciler.report.guards import guards_text, refusals_text
 from reconciler.report.lines import NAMED
-from reconciler.report.screen import full_lines, legend, screen_lines
+from reconciler.report.screen import MORE, full_lines, legend, screen_lines
 
 SCREEN = 40
 """Lines of a whole plan, unless all are asked for."""
@@ -75,7 +75,7 @@ def summary_line(plan: Plan) -> str:
 
 def _observed(lines: Iterable[str]) -> Iterator[str]:
     """Set apart, and with no symbol at the start of a line, so that nobody takes them for what is sent."""
-    quoted = [f"  | {line}" for line in lines if line]
+    quoted = [f"  | {line}" for line in lines if line and unstyle(line) != MORE]
     if quoted:
         yield style("Observed, not sent ($manage: observe):", bold=True)
         yield from quoted
