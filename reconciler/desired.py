@@ -1,23 +1,27 @@
 """Files -> DesiredState: where reading, resolving and validating meet."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 from reconciler.config import Settings
-from reconciler.errors import ConfigError, InventoryError
+from reconciler.conformance import check_settings
+from reconciler.errors import ConfigError, InventoryError, Usage
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.compile import Schema, compiled
-from reconciler.inventory.document import Finding
+from reconciler.inventory.document import MORE, Finding
 from reconciler.inventory.editor_schemas import editor_schemas as schemas_for_editors
 from reconciler.inventory.files import display
-from reconciler.inventory.locate import locate, news
+from reconciler.inventory.locate import capped, locate, news
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.read import read
+from reconciler.inventory.replacing import replaced
 from reconciler.inventory.schema import packaged_path, read_schema
-from reconciler.model import DesiredState, Json, Problem
+from reconciler.inventory.veil import veiled
+from reconciler.model import DesiredState, Json, Problem, Serial, Source
 from reconciler.plan.marks import Marks, marks, misplaced
 
 UNHIDE = "put it on the field itself, directly under `properties`"
@@ -37,7 +41,7 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
     """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
 
     Overrides that ended before `today` (in UTC, unless given) count for nothing. A schema that marks secrets leaves the
-    problems without source lines: a secret may stand on any of them.
+    problems without text of the files: a secret may stand anywhere.
     """
     today = today or datetime.now(UTC).date()
     schema_path = settings.schema or packaged_path("device")
@@ -59,9 +63,11 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
     problems = list(reading.problems)
     where = fields.spots(lists, today)
     if isinstance(schema, Schema):
+        check_settings(settings, schema.document)
         findings += fields.validate(candidates, schema, rules.sensitive, where)
         findings += across.repeated(candidates, rules.unique, where)
         findings += across.dangling(candidates, rules.references, where) if not paths else ()
+        findings += across.swapped(candidates)
         findings += [_misplaced(schema_name, place, why) for place, why in misplaced(schema.document)]
     elif isinstance(schema, Finding):
         findings.append(schema)
@@ -69,16 +75,16 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         problems.append(schema)
 
     files = {document.file: document for document in reading.all}
-    findings = news(findings, {name: document.damaged for name, document in files.items()})
+    findings = capped(news(findings, {name: document.damaged for name, document in files.items()}))
     located = locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
     warnings = [problem for problem, finding in zip(located, findings, strict=True) if finding.warning]
     problems += [problem for problem, finding in zip(located, findings, strict=True) if not finding.warning]
-    shows_lines = isinstance(schema, Schema) and not rules.secret
+    shows_text = isinstance(schema, Schema) and not rules.secret
     return Validated(
         DesiredState(resolve.devices(candidates), today),
-        _in_order(problems, shows_lines=shows_lines),
+        _in_order(problems, shows_text=shows_text),
         reading.files,
-        _in_order(warnings, shows_lines=shows_lines),
+        _in_order(warnings, shows_text=shows_text),
     )
 
 
@@ -100,9 +106,11 @@ def editor_schemas(settings: Settings) -> dict[Path, dict[str, Json]]:
             raise ConfigError(f"{settings.schema} is not a JSON object; begin from the built-in schema")
 
 
-def _in_order(problems: Sequence[Problem], *, shows_lines: bool) -> tuple[Problem, ...]:
-    shown = problems if shows_lines else [replace(problem, excerpt="") for problem in problems]
-    return tuple(sorted(shown, key=lambda item: (item.source.file, item.source.line, item.source.column, item.code)))
+def _in_order(problems: Sequence[Problem], *, shows_text: bool) -> tuple[Problem, ...]:
+    def place(item: Problem) -> tuple[str, bool, int, int, str]:
+        return item.source.file, item.code == MORE, item.source.line, item.source.column, item.code
+
+    return tuple(sorted(problems if shows_text else map(veiled, problems), key=place))
 
 
 def _misplaced(schema_name: str, place: str, why: str) -> Finding:
@@ -111,6 +119,44 @@ def _misplaced(schema_name: str, place: str, why: str) -> Finding:
     return Finding(
         "RC503", why, "put it on a field, directly under `properties`, as docs/inventory.md shows", schema_name, place
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A file that is to hold `text`, so that the device declared at `source` is another one."""
+
+    file: Path
+    source: Source
+    text: str
+
+
+def replacement(settings: Settings, old: str, new: str) -> Replacement:
+    """How the inventory declares the device `new` where it declares `old`, which that one replaces.
+
+    Raises InventoryError for an inventory that is not valid as it is, and Usage if there is no such device, the new
+    serial number is none or is declared already, or the old one is written in a way that cannot be changed in place.
+    """
+    devices = desired_state(settings).devices
+    device = devices.get(Serial(old))
+    if device is None:
+        close = get_close_matches(old, devices, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise Usage(f"the inventory declares no device {old}{hint}")
+    if not resolve.SERIAL.fullmatch(new):
+        raise Usage(f'{new!r} is no serial number; expected letters, digits, ".", "_" and "-", at most 128')
+    other = next((item for serial, item in devices.items() if serial.casefold() == new.casefold()), None)
+    if other is not None:
+        raise Usage(f"{new} is declared already, at {other.source}")
+    file = settings.root / device.source.file
+    text = file.read_bytes().decode()
+    try:
+        changed = replaced(text, device.layers[-1].pointer, old, new)
+    except ValueError:
+        raise Usage(
+            f"{device.source}: the serial number is written in a way that cannot be changed in place;"
+            f" write it as {new} yourself, and add: $replaces: {old}"
+        ) from None
+    return Replacement(file, device.source, changed)
 
 
 def desired_state(
@@ -124,15 +170,3 @@ def desired_state(
         raise InventoryError(validated.problems)
     warn(validated.warnings)
     return validated.desired
-
-
-def rules_of(settings: Settings) -> Marks:
-    """What the schema says about single fields. Raises InventoryError if it cannot be read."""
-    path = settings.schema or packaged_path("device")
-    match read_schema(path, display(settings.root, path)):
-        case dict() as document:
-            return marks(document)
-        case Problem() as problem:
-            raise InventoryError([problem])
-        case _:
-            return Marks()

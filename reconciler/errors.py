@@ -8,6 +8,7 @@ ReconcilerError (1)
 │   ├── StateMissing        the configuration names a lineage, and there is no state
 │   ├── StateCorrupt        damaged: a hash, a row or the file itself is wrong
 │   ├── StateTooNew         written by a newer program
+│   ├── StateBusy (5)       another program keeps a lock on it
 │   └── LineageMismatch     of another lineage than the plan or the configuration
 ├── AuthenticationError (4) no token, a malformed token, or the server refused it
 ├── ApiError                the server cannot be spoken to: TLS, redirects, a wrong base URL
@@ -24,7 +25,7 @@ The number is the exit code of the process, inherited downwards.
 from collections.abc import Sequence
 from typing import ClassVar
 
-from reconciler.model import Lease, Problem, Refusal, Serial
+from reconciler.model import GuardCheck, Lease, Problem, Serial
 
 
 class ReconcilerError(Exception):
@@ -63,6 +64,12 @@ class StateCorrupt(StateError):
 
 class StateTooNew(StateError):
     """The state was written by a newer program."""
+
+
+class StateBusy(StateError):
+    """Another program keeps a lock on the file of the state: not a lease, which names its holder."""
+
+    exit_code = 5
 
 
 class LineageMismatch(StateError):
@@ -110,7 +117,7 @@ class Refused(ReconcilerError):
 
     exit_code = 6
 
-    def __init__(self, refusals: Sequence[Refusal]) -> None:
+    def __init__(self, refusals: Sequence[GuardCheck]) -> None:
         super().__init__("; ".join(refusal.message for refusal in refusals))
         self.refusals = tuple(refusals)
 

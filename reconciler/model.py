@@ -136,12 +136,16 @@ class Action(StrEnum):
 
     ADOPT = "adopt"
     """The first PUT: all declared fields."""
+    REPLACE = "replace"
+    """The first PUT of a device that stands in for another, which is forgotten: all declared fields."""
     UPDATE = "update"
     """Only the changed fields."""
     RESEND = "resend"
     """The outcome of an earlier PUT is unknown: its fields, at their current desired values."""
     RELEASE = "release"
     """No longer in the inventory: forgotten, nothing is sent."""
+    DECOMMISSION = "decommission"
+    """No longer in the inventory, where the settings say so: a last PUT of the fields that they name, then kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,26 +177,34 @@ class Change:
     after: str
     unknown: str | None = None
     source: Source | None = None
+    replaces: Serial | None = None
+    """A device that is forgotten once this change is applied."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A guard that does not let a plan be applied. `rule` is what `--allow` takes."""
+class GuardCheck:
+    """What one guard found. One that did not pass is a refusal: `rule` is what `--allow` takes, `override` says so.
+
+    `measured` and `limit` are numbers of devices, or percentages where the rule is one; None where there is no number.
+    """
 
     rule: str
+    passed: bool
     message: str
-    override: str
+    override: str = ""
+    measured: float | None = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All changes, in serial order, and what they were computed from."""
+    """All changes, in serial order, and what they were computed from. `guards`: every rule, passed or not."""
 
     lineage: str
     revision: int
     changes: tuple[Change, ...]
     unchanged: int
-    refusals: tuple[Refusal, ...] = ()
+    guards: tuple[GuardCheck, ...] = ()
     standing: tuple["Standing", ...] = ()
     targets: tuple[str, ...] = ()
     digest: str = ""
@@ -202,6 +214,11 @@ class Plan:
     """What would be done about the devices that are only observed."""
     paused: tuple[Serial, ...] = ()
     """Devices that are left alone."""
+
+    @property
+    def refusals(self) -> tuple[GuardCheck, ...]:
+        """The guards that do not let this plan be applied."""
+        return tuple(check for check in self.guards if not check.passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +349,7 @@ class EntryKind(StrEnum):
     RUN = "run"
     """An apply began [command, by, host, pid, commit, url, server, version, digest, allowed]."""
     INTENT = "intent"
-    """A PUT is about to be sent [action, fields [{path, before?, after?}], body]."""
+    """A PUT is about to be sent [action, fields [{path, before?, after?}], body, replaces?]."""
     APPLIED = "applied"
     """[status, attempts]."""
     DIVERGENT = "divergent"
@@ -345,6 +362,8 @@ class EntryKind(StrEnum):
     """[attempts, reason]."""
     NOT_SENT = "not-sent"
     """An intent that provably never left this process [reason]."""
+    REPLACED = "replaced"
+    """Another device stands in for this one, which is forgotten [by]."""
     RELEASED = "released"
     """No longer in the inventory; nothing was sent []."""
     FORGOTTEN = "forgotten"
@@ -492,7 +511,8 @@ class Explanation:
     """Why one device is as it is: all its `values`, or those at and inside `path`. `source` is None if it has left.
 
     `manage` and where that is said, if it is; `layers` by name, lowest first; `standing` as in the state, or "" if it
-    is not in there; `carried` is the last outcome of any of its values; `action` is the plan's, None for nothing.
+    is not in there; `carried` is the last outcome of any of its values; `action` is the plan's, None for nothing or
+    if it is left to the change of the device that it is `replaced_by`.
     """
 
     serial: Serial
@@ -505,6 +525,7 @@ class Explanation:
     manage: Manage = "apply"
     managed_at: Source | None = None
     replaces: Serial | None = None
+    replaced_by: Serial | None = None
     standing: str = ""
     carried: Carried | None = None
     action: Action | None = None

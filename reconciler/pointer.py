@@ -9,12 +9,17 @@ from reconciler.model import ABSENT, Json, Value
 
 def join(*keys: str | int) -> str:
     """`join("configuration", "a/b")` is `/configuration/a~1b`."""
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+    return "".join("/" + _escaped(str(key)) for key in keys)
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
 def split(pointer: str) -> tuple[str, ...]:
     """The inverse of `join`, with all keys as strings."""
-    return tuple(key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:])
+    keys = pointer.split("/")[1:]
+    return tuple(key.replace("~1", "/").replace("~0", "~") for key in keys) if "~" in pointer else tuple(keys)
 
 
 def parsed(text: str) -> str:

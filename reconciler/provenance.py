@@ -7,9 +7,11 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
+from reconciler.bookkeeping import frozen
 from reconciler.canonical import canonical
 from reconciler.config import Settings
-from reconciler.desired import desired_state, rules_of
+from reconciler.conformance import marked
+from reconciler.desired import desired_state
 from reconciler.errors import Usage
 from reconciler.inventory.asked import asked, meant
 from reconciler.inventory.blame import blame
@@ -39,7 +41,7 @@ from reconciler.model import (
     Source,
     Value,
 )
-from reconciler.plan.diff import diff
+from reconciler.plan.diff import diff, replaced
 from reconciler.plan.marks import Marks
 from reconciler.pointer import get, join, patched, split, within
 from reconciler.report.journal import standing
@@ -60,14 +62,15 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
     With a `path`, as people write it, only of what is there or inside, and with who wrote it. Takes no lease, needs no
     token, no network and no state. Raises InventoryError, StateError, and Usage for a serial or a path that is nowhere.
     """
-    desired, rules = desired_state(settings, today), rules_of(settings)
+    desired, rules = desired_state(settings, today), marked(settings)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
         check_lineage(snapshot, settings.lineage, settings.state)
         device, state = _both(serial, desired, snapshot)
         layers = device.layers if device else ()
         past = history(backend.entries(serial=Serial(serial)) if state else ())
-        change = _change(settings, rules, Serial(serial), device, state)
+        ours, theirs = _swapped(Serial(serial), desired, snapshot)
+        change = _change(settings, rules, Serial(serial), ours, theirs)
         spoken = {*mentioned(layers), *tips(state.fields if state else {})} | _changed(change)
         paths = asked(path, device.fields if device else {}, spoken, serial)
         outcomes = {name: past.outcome(name) for name in paths}
@@ -88,6 +91,8 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
         )
         for name in paths
     ]
+    successor = replaced(ours, theirs).get(Serial(serial)) if settings.on_removed.decommission is None else None
+    managed = device or (ours.devices[successor] if successor else None)
     managing = next((layer for layer in reversed(layers) if layer.manage), None)
     return Explanation(
         Serial(serial),
@@ -101,10 +106,11 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
             if layer.pointer == "/set"
         ),
         labels=_labels(layers, places),
-        manage=device.manage if device else "apply",
+        manage=managed.manage if managed else "apply",
         managed_at=places.source(managing.file, managing.pointer + "/$manage") if managing else None,
         replaces=device.replaces if device else None,
-        standing=standing(state) if state else "",
+        replaced_by=successor,
+        standing=standing(state, frozen(settings)) if state else "",
         carried=carried[latest.seq] if latest else None,
         action=change.action if change else None,
     )
@@ -121,18 +127,29 @@ def _both(serial: str, desired: DesiredState, snapshot: Snapshot) -> tuple[Devic
     return device, state
 
 
+def _swapped(serial: Serial, desired: DesiredState, snapshot: Snapshot) -> tuple[DesiredState, Snapshot]:
+    """Both sides of the device, of the one that it replaces, and of those that replace it."""
+    near = {serial} | {other.serial for other in desired.devices.values() if other.replaces == serial}
+    near |= {old for name in near if (device := desired.devices.get(name)) and (old := device.replaces)}
+    return (
+        replace(desired, devices={name: desired.devices[name] for name in near if name in desired.devices}),
+        replace(snapshot, devices={name: snapshot.devices[name] for name in near if name in snapshot.devices}),
+    )
+
+
 def _change(
-    settings: Settings, rules: Marks, serial: Serial, device: Device | None, state: DeviceState | None
+    settings: Settings, rules: Marks, serial: Serial, desired: DesiredState, snapshot: Snapshot
 ) -> Change | None:
     """What the plan would do about the device, were it not observed or paused."""
     changes = diff(
-        DesiredState({serial: device} if device else {}),
-        Snapshot(devices={serial: state} if state else {}),
+        desired,
+        snapshot,
         marks=rules,
         removed=settings.on_removed.field,
         merged=settings.api.merges,
+        decommission=settings.on_removed.decommission,
     )
-    return changes[0] if changes else None
+    return next((change for change in changes if change.serial == serial), None)
 
 
 def _value(

@@ -4,20 +4,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import fields as fields_of
-from datetime import date
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from reconciler.apply import drafts
 from reconciler.apply.judge import Task
-from reconciler.apply.pace import settled_at
+from reconciler.apply.pace import Tempo, settled_at
+from reconciler.bookkeeping import held_by_us
 from reconciler.config import Settings
-from reconciler.desired import Validated, desired_state, rules_of, validate
+from reconciler.conformance import check_plan, check_removals, marked
+from reconciler.desired import Validated, desired_state, validate
 from reconciler.errors import (
     ConfigError,
     LeaseLost,
     LineageMismatch,
-    Locked,
     Refused,
     StalePlan,
     StateError,
@@ -30,10 +31,10 @@ from reconciler.model import (
     DesiredState,
     Device,
     Draft,
+    GuardCheck,
     Outcome,
     Plan,
     Problem,
-    Refusal,
     Serial,
     Snapshot,
 )
@@ -49,7 +50,6 @@ from reconciler.plan.settle import settle
 from reconciler.plan.target import target
 from reconciler.pointer import patched
 from reconciler.state.holder import this_process
-from reconciler.state.lease import hold
 from reconciler.state.open import check_lineage, open_state
 from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
@@ -64,17 +64,19 @@ __all__ = ["Validated", "apply", "plan", "validate"]
 def plan(
     settings: Settings,
     *,
-    today: date | None = None,
     targets: Sequence[str] = (),
     resend: bool = False,
+    clock: Callable[[], float] = time.time,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
 ) -> Plan:
-    """What apply would change as of `today` (as in `validate`). Needs no lease, no token and no network.
+    """What apply would change. Takes no lease, and needs neither token nor network.
 
-    Raises InventoryError, StateError, and Usage for a target that matches nothing.
+    Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
+    Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
-    desired, rules = desired_state(settings, today, warn), rules_of(settings)
-    where = _origin(desired.today)
+    moment = clock()
+    desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), marked(settings)
+    where = _origin(desired)
     with closing(open_state(settings.state, settings.root)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
@@ -82,32 +84,40 @@ def plan(
 
     def changed(ours: DesiredState, theirs: Snapshot) -> tuple[Change, ...]:
         changes = diff(
-            ours, theirs, marks=rules, removed=settings.on_removed.field, merged=settings.api.merges, resend=resend
+            ours,
+            theirs,
+            marks=rules,
+            removed=settings.on_removed.field,
+            merged=settings.api.merges,
+            resend=resend,
+            decommission=settings.on_removed.decommission,
         )
+        check_removals(settings, changes, ours.devices, theirs.devices)
         asked = wanted(changes, ours, where)
         places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
         return placed(changes, ours, places, where)
 
     managed, held = parted(ours, theirs)
-    changes = changed(*managed)
+    changes, observed = changed(*managed), changed(*held)
+    devices = managed[0].devices.keys() | held[0].devices.keys()
     return Plan(
         lineage=snapshot.lineage,
         revision=snapshot.revision,
         changes=changes,
-        unchanged=len(managed[0].devices.keys() - {change.serial for change in changes}),
-        refusals=_refusals(settings, changes, snapshot),
+        unchanged=len(devices - {change.serial for change in (*changes, *observed)}),
+        guards=_checks(settings, changes, snapshot, moment),
         standing=standing(managed[1], changes),
         targets=tuple(targets),
         digest=digest(changes),
         nested=settings.api.nested,
-        observed=changed(*held),
+        observed=observed,
         paused=tuple(sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")),
     )
 
 
-def _origin(today: date) -> Origin:
+def _origin(desired: DesiredState) -> Origin:
     def found(device: Device, path: str) -> tuple[str, str] | None:
-        said = origin(device.layers, path, today)
+        said = origin(device.layers, path, desired.today)
         return (said.layer.file, said.pointer) if said else None
 
     return found
@@ -119,18 +129,21 @@ def apply(
     environ: Mapping[str, str],
     *,
     allowed: Sequence[str] = (),
-    lock_timeout: float = 10.0,
+    lock_timeout: float | None = None,
     max_duration: float | None = None,
-    waiting: Callable[[Locked], None] = lambda _: None,
+    clock: Callable[[], float] = time.time,
     progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
-    neither end of its change, and Refused if a guard that is not `allowed` says no.
+    neither end of its change, PlanFileError if one would get what the schema does not take, and Refused if a guard that
+    is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (UNIX
+    seconds) once we hold the state. A run that has begun is finished.
     """
-    from reconciler.apply.run import Run, Tempo, carry_out
+    from reconciler.apply.run import Run, carry_out
 
     api = _api(settings, environ)
     began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
@@ -138,9 +151,9 @@ def apply(
     with ExitStack() as stack:
         backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
         _check_lineage(settings, agreed, backend.read())
-        held = stack.enter_context(hold(backend, holder, timeout=lock_timeout, waiting=waiting))
+        held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
         snapshot = backend.read()
-        done, tasks = _tasks(settings, agreed, snapshot, allowed)
+        done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
         commit = commit_of(settings.root, environ)
 
         def append(entries: Sequence[Draft]) -> None:
@@ -149,13 +162,8 @@ def apply(
             except ValueError as error:
                 raise StateError(f"what a server answered cannot be recorded: {error}") from error
 
-        append(
-            [
-                drafts.began(
-                    agreed, holder, commit=commit, server=settings.api.server, allowed=allowed, run=run_id, at=started
-                )
-            ]
-        )
+        server = settings.api.server
+        append([drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)])
         carried = carry_out(
             tasks,
             run_id=run_id,
@@ -166,6 +174,7 @@ def apply(
             max_duration=max_duration,
             progress=progress,
             trace=trace,
+            say=say,
         )
         lost = carried.unrecorded
         recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
@@ -188,43 +197,44 @@ def _check_lineage(settings: Settings, agreed: Plan, snapshot: Snapshot) -> None
         )
 
 
-def _refusals(settings: Settings, changes: Sequence[Change], snapshot: Snapshot) -> tuple[Refusal, ...]:
-    limits = settings.guard
+def _checks(settings: Settings, changes: Sequence[Change], snapshot: Snapshot, moment: float) -> tuple[GuardCheck, ...]:
     return guard(
         changes,
         snapshot.devices,
-        max_changed_pct=limits.max_changed_pct,
-        max_released_pct=limits.max_released_pct,
-        floor=limits.floor,
-        protected=limits.protected,
+        limits=settings.guard,
+        moment=datetime.fromtimestamp(moment, UTC),
+        lifecycle=settings.lifecycle,
         removed=settings.on_removed.field,
         servers=(snapshot.server, settings.api.server),
     )
 
 
 def _tasks(
-    settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str]
+    settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
 ) -> tuple[tuple[Serial, ...], list[Task]]:
-    """For which devices a plan is done already, and what is still to do. Raises StalePlan and Refused."""
-    rules = rules_of(settings)
+    """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
+    rules = marked(settings)
     changes = agreed.changes
     if serials := bare(changes):
-        changes = filled(changes, serials, desired_state(settings).devices, snapshot.devices)
+        devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
+        changes = filled(changes, serials, devices, snapshot.devices, decommission=decommission)
     settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(
             f"{', '.join(settled.stale[:50])} moved since this plan was made; nothing was sent; plan again",
             settled.stale,
         )
-    refusals = [item for item in _refusals(settings, settled.todo, snapshot) if item.rule not in allowed]
-    if refusals:
+    checks = _checks(settings, settled.todo, snapshot, moment)
+    if refusals := [check for check in checks if not check.passed and check.rule not in allowed]:
         raise Refused(refusals)
+    check_plan(settings, settled.todo, snapshot.devices)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
     return settled.done, sorted(tasks, key=lambda task: task.not_before)
 
 
 def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:
     state = snapshot.devices.get(change.serial)
+    api = settings.api
     sent = body(change, state.fields if state else {}, merged=settings.api.merges)
     held = patched(state.fields if state else {}, [(field.path, field.after) for field in change.fields])
     return Task(
@@ -234,7 +244,9 @@ def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) 
         removed=removed_keys(change, merged=settings.api.merges),
         set_like=rules.set_like,
         secret=rules.secret,
-        not_before=settled_at(state.unknown, sent, now=time.time(), timeout=settings.api.timeout) if state else 0.0,
+        not_before=settled_at(
+            state.unknown if state else None, sent, now=time.time(), timeout=api.timeout, linger=api.linger
+        ),
     )
 
 
@@ -253,5 +265,8 @@ def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "Device
         auth_scheme=api.auth_scheme,
         body=api.body,
         timeout=api.timeout,
+        connect_timeout=api.connect_timeout,
+        proxy=api.proxy,
+        max_answer_bytes=api.max_answer_bytes,
         concurrency=api.concurrency,
     )

@@ -4,7 +4,20 @@ from collections.abc import Mapping
 
 from hypothesis import strategies as st
 
-from reconciler.model import Change, DesiredState, Device, DeviceState, Intent, Json, Serial, Snapshot, Source
+from reconciler.model import (
+    ABSENT,
+    Change,
+    DesiredState,
+    Device,
+    DeviceState,
+    FieldChange,
+    Intent,
+    Json,
+    Serial,
+    Snapshot,
+    Source,
+)
+from reconciler.pointer import join
 
 AP = Serial("AP-0001")
 LAPTOP = Serial("ABC123456789")
@@ -23,7 +36,8 @@ def applied(fleet: Fleet) -> Snapshot:
 
 def unanswered(fields: Mapping[str, Json], body: Mapping[str, Json]) -> Snapshot:
     """One access point, confirmed at `fields`, whose last PUT of `body` has no answer."""
-    return Snapshot("lineage", 7, {AP: DeviceState(fields, unknown=Intent(body, ()))})
+    sent = tuple(FieldChange(join(name), fields.get(name, ABSENT), value) for name, value in body.items())
+    return Snapshot("lineage", 7, {AP: DeviceState(fields, unknown=Intent(body, sent))})
 
 
 def after(change: Change) -> list[tuple[str, object, object]]:

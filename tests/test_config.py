@@ -1,6 +1,9 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.config import Settings, load
 from reconciler.errors import ConfigError
@@ -78,6 +81,11 @@ def test_nested_is_one_word_or_a_word_for_each_field(tmp_path: Path) -> None:
         ("[api]\nrate_per_second = 0", "api.rate_per_second is 0.0; expected"),
         (f"[api]\nrate_per_second = 1{'0' * 400}", "expected a number below"),
         ("[api]\nrate_per_second = nan", "api.rate_per_second is nan; expected"),
+        ("[api]\nlinger = -1", "api.linger is -1.0; expected 0 to 86400"),
+        ("[api]\nbackoff_ceiling = inf", "api.backoff_ceiling is inf; expected 0 to 86400"),
+        ("[api]\nretry_after_max = -0.1", "api.retry_after_max is -0.1; expected 0 to 86400"),
+        ("[api]\nconnect_timeout = 0", "api.connect_timeout is 0.0; expected 0.001 to"),
+        ("[api]\nmax_answer_bytes = 10", "api.max_answer_bytes is 10; expected 1024 to"),
         ("[api]\nnested = 'mrege'", "api.nested is 'mrege'; expected"),
         ("[api]\nbase_url = 'http://control.example.com'", "clear text"),
         ("[api]\nbase_url = 'ftp://x'", "expected https://HOST/PATH"),
@@ -86,7 +94,31 @@ def test_nested_is_one_word_or_a_word_for_each_field(tmp_path: Path) -> None:
         ("[api]\nroute = 'DELETE /x/{serial_number}/'", "api.route"),
         ("[guard]\nmax_changed_pct = 130", "guard.max_changed_pct is 130.0; expected 0 to 100"),
         ("[guard]\nprotected = 'status'", "guard.protected is 'status'; expected a list of strings"),
-        ("[on_removed]\ndevice = 'wipe'", "on_removed.device is 'wipe'; expected one of \"release\""),
+        ("[guard]\nmax_fan_out = -1", "guard.max_fan_out is -1; expected 0 to"),
+        ("[guard]\nmax_adopted = 1.5", "guard.max_adopted is 1.5; expected a whole number"),
+        ("[guard]\nfreeze = 'fridays'", "guard.freeze is 'fridays'; expected tables, each under [[guard.freeze]]"),
+        ("[[guard.freeze]]\nday = ['fri']", 'unknown key "guard.freeze.day"; did you mean "days"?'),
+        ("[[guard.freeze]]\ndays = ['friday']", "guard.freeze.days has 'friday' (did you mean fri?)"),
+        ("[[guard.freeze]]\ndays = []", "guard.freeze.days is empty; leave it out"),
+        ("[[guard.freeze]]\nhours = '6-18'", "guard.freeze.hours is '6-18'; expected \"HH:MM-HH:MM\""),
+        ("[[guard.freeze]]\nhours = '22:00-24:30'", "no day is longer than 24:00"),
+        ("[[guard.freeze]]\nhours = '06:00-06:00'", "leave it out for the whole day"),
+        (
+            "[[guard.freeze]]\ntimezone = 'Europe/Pari'",
+            "'Europe/Pari', which is no time zone; did you mean Europe/Paris?",
+        ),
+        ("[[guard.freeze]]\ntimezone = 'new york'", "did you mean America/New_York?"),
+        ("[[guard.freeze]]\ntimezone = '/etc/passwd'", "no time zone"),
+        ("[[guard.freeze]]\ntimezone = ''", "no time zone"),
+        ("[lifecycle]\ntransitions = {active = 'retired'}", "expected a table of lists of strings"),
+        ("[lifecycle]\nfield = 'a..b'", "lifecycle.field is 'a..b'; expected a field"),
+        ("[on_removed]\ndevice = 'wipe'", 'on_removed.device is \'wipe\'; expected one of "release", "decommission"'),
+        ("[on_removed]\npatch = {}", "on_removed.patch is empty"),
+        ("[on_removed.patch]\nserial_number = 'x'", "on_removed.patch.serial_number is never sent"),
+        ("[on_removed.patch]\noperation = 'reboot'", "on_removed.patch.operation is never sent"),
+        ("[on_removed.patch]\nx = [{when = 2026-01-01}]", "on_removed.patch.x holds datetime.date(2026, 1, 1)"),
+        ("[on_removed.patch]\nx = inf", "on_removed.patch.x holds inf, which JSON cannot"),
+        ("[on_removed.patch]\nx = 9007199254740992", "on_removed.patch.x holds 9007199254740992"),
         ("a = [", "not valid TOML"),
     ],
 )
@@ -96,6 +128,58 @@ def test_a_setting_that_cannot_be_meant_is_named_with_the_way_out(text: str, say
 
     assert says in str(caught.value)
     assert str(tmp_path / "reconciler.toml") in str(caught.value)
+
+
+def test_a_freeze_window_is_every_day_and_all_day_in_utc_unless_it_says_otherwise(tmp_path: Path) -> None:
+    [always] = settings(tmp_path, "[[guard.freeze]]\n").guard.freeze
+    [nights] = settings(
+        tmp_path,
+        """
+        [[guard.freeze]]
+        days = ["sat", "fri"]
+        hours = "18:00-06:00"
+        timezone = "Europe/Paris"
+        reason = "the shop is full"
+        """,
+    ).guard.freeze
+
+    assert (always.days, always.start, always.end, always.label) == (frozenset(range(7)), 0, 1440, "every day UTC")
+    assert (nights.days, nights.start, nights.end) == (frozenset({4, 5}), 1080, 360)
+    assert (nights.label, nights.reason) == ("fri, sat 18:00-06:00 Europe/Paris", "the shop is full")
+
+
+KNOWN = ["RECONCILER_INVENTORY", "RECONCILER_SCHEMA", "RECONCILER_STATE"]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["", "GUARD_", "GUARD__", "LIFECYCLE_", "ON_REMOVED_", "APPLY_"]).flatmap(
+            lambda table: st.sampled_from(
+                [
+                    "MAX_CHANGED_PCT",
+                    "MAX_CHANGED",
+                    "FLOOR",
+                    "PROTECTED",
+                    "FREEZE",
+                    "ALLOW",
+                    "GUARD",
+                    "TRANSITIONS",
+                    "DEVICE",
+                ]
+            ).map(lambda key: f"RECONCILER_{table}{key}")
+        )
+        | st.sampled_from(KNOWN),
+        st.sampled_from(["100", "[]", "*", "release"]),
+    )
+)
+def test_no_variable_of_the_environment_raises_a_guard(environ: dict[str, str]) -> None:
+    with TemporaryDirectory() as folder:
+        text = '[guard]\nmax_changed = 3\n[lifecycle]\nfrozen = ["retired"]\n[on_removed]\nfield = "error"\n'
+        (Path(folder) / "reconciler.toml").write_text(text)
+        alone, beside = load(Path(folder), {}), load(Path(folder), environ)
+
+    assert alone.guard.max_changed == 3
+    assert (beside.guard, beside.lifecycle, beside.on_removed) == (alone.guard, alone.lifecycle, alone.on_removed)
 
 
 def test_plain_http_is_for_this_machine_only(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from importlib import metadata
@@ -48,6 +49,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [packages] = folder.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return folder
+
+
+def test_the_sdist_holds_the_whole_repository_so_that_its_tests_run_from_it(tmp_path: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+    if tracked.returncode:
+        pytest.skip("this is not a git repository, but a copy such as the sdist")
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, ROOT, cwd=tmp_path)
+    [sdist] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert "scripts/environment.py" in packed
+    assert set(tracked.stdout.splitlines()) - packed == set()
 
 
 def test_an_installed_wheel_brings_a_command_that_says_its_version(installed: Path) -> None:
@@ -122,6 +136,7 @@ def test_everything_that_the_package_imports_is_a_declared_dependency() -> None:
         for module in _imported(node)
     }
     imported -= {"reconciler", *sys.stdlib_module_names}
+    imported.add("tzdata")  # zoneinfo reads it where the system has no time zones
     owners = metadata.packages_distributions()
 
     assert {canonicalize_name(name) for module in imported for name in owners[module]} == declared

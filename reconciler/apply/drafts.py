@@ -49,6 +49,8 @@ def ended(outcomes: Iterable[Outcome], exit_code: int, *, run: str, at: str) -> 
 def intent(task: Task, *, run: str, at: str) -> Draft:
     """A PUT is about to be sent."""
     data: dict[str, Json] = {"action": task.change.action, "fields": _fields(task), "body": dict(task.body)}
+    if task.change.replaces:
+        data["replaces"] = task.change.replaces
     return Draft(EntryKind.INTENT, at, run, task.change.serial, data)
 
 
@@ -78,6 +80,14 @@ def result(outcome: Outcome, *, run: str, at: str) -> Draft:
         case NotAttempted(_, reason):
             kind, data = EntryKind.NOT_SENT, {"reason": reason}
     return Draft(kind, at, run, outcome.change.serial, data)
+
+
+def replaced(outcome: Outcome, *, run: str, at: str) -> tuple[Draft, ...]:
+    """What else is to be recorded with an outcome: that the device which this one replaces is forgotten."""
+    old = outcome.change.replaces
+    if old is None or not isinstance(outcome, Applied | Divergent | Accepted):
+        return ()
+    return (Draft(EntryKind.REPLACED, at, run, old, {"by": outcome.change.serial}),)
 
 
 def _fields(task: Task) -> list[Json]:

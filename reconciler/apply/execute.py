@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from reconciler.apply import drafts
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.judge import NOT_FOUND, REFUSED_FOR_NOW, Again, Halt, Task, judge
-from reconciler.apply.pace import Pace, backoff, retry_after
+from reconciler.apply.pace import Pace, Tempo, Waits, backoff, retry_after
 from reconciler.apply.record import Recorder
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.model import Applied, Draft, Json, NotAttempted, Outcome, Rejected, Serial, Unknown
@@ -40,12 +41,12 @@ class Stop:
             self._event.set()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, unless the run stops. Raises Stopped if it does."""
-        try:
-            await asyncio.wait_for(self._event.wait(), seconds)
-        except TimeoutError:
-            return
-        raise Stopped
+        """Wait, unless the run stops. Raises Stopped if it does, or has."""
+        if not self:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._event.wait(), seconds)
+        if self:
+            raise Stopped
 
     def __bool__(self) -> bool:
         return self._event.is_set()
@@ -73,22 +74,22 @@ class Execution:
         put: Put,
         append: Callable[[Sequence[Draft]], object],
         pace: Pace,
+        waits: Waits,
         stop: Stop,
         clock: Clock,
         run_id: str,
-        attempts: int,
-        concurrency: int,
+        tempo: Tempo,
         progress: Callable[[Outcome], None],
     ) -> None:
         self._tasks = tasks
         self._put = put
         self._recorder = Recorder(append)
         self._pace = pace
+        self._waits = waits
         self._stop = stop
         self._clock = clock
         self._run_id = run_id
-        self._attempts = attempts
-        self._concurrency = concurrency
+        self._tempo = tempo
         self._progress = progress
         self._in_flight: dict[Serial, Task] = {}
         self._answered = self._not_found = 0
@@ -105,7 +106,7 @@ class Execution:
         try:
             await self._worker(queue, until_first_answer=True)
             async with asyncio.TaskGroup() as group:
-                for _ in range(2 * self._concurrency):
+                for _ in range(2 * self._tempo.concurrency):
                     group.create_task(self._worker(queue))
         finally:
             self._account_for_the_rest()
@@ -116,7 +117,6 @@ class Execution:
             self.outcomes[task.change.serial] = outcome
             self._in_flight.pop(task.change.serial, None)
             self._progress(outcome)
-            self._first_answers(outcome)
             if until_first_answer and task.body:
                 if isinstance(outcome, NotAttempted) and not self._stop:
                     self._stop.now(UNREACHABLE, ApiError(f"{outcome.reason}; check api.base_url and the network"))
@@ -133,14 +133,15 @@ class Execution:
             return Applied(task.change, None, 0)
         self._in_flight[task.change.serial] = task
         outcome = await self._attempted(task)
-        draft = drafts.result(outcome, run=self._run_id, at=stamp(self._clock.wall()))
-        if not await self._recorded(draft):
+        at = stamp(self._clock.wall())
+        draft = drafts.result(outcome, run=self._run_id, at=at)
+        if not await self._recorded(draft, *drafts.replaced(outcome, run=self._run_id, at=at)):
             self.unrecorded.append(draft)
         return outcome
 
-    async def _recorded(self, draft: Draft) -> bool:
+    async def _recorded(self, *entries: Draft) -> bool:
         try:
-            await self._recorder.write(draft)
+            await self._recorder.write(*entries)
         except ReconcilerError as error:
             self._stop.now(str(error), error)
             return False
@@ -151,7 +152,7 @@ class Execution:
         uncertain = ""
         again = Again("", sent=False)
         sent = 0
-        while sent < self._attempts and (sent == 0 or await self._may_try_again(again, sent)):
+        while sent < self._tempo.attempts and (sent == 0 or await self._may_try_again(again, sent)):
             try:
                 probe = await self._turn(task)
             except Stopped:
@@ -177,6 +178,7 @@ class Execution:
 
     async def _turn(self, task: Task) -> bool:
         while (wait := task.not_before - self._clock.wall()) > 0:
+            self._waits.tell("an unanswered request with other values may still arrive", wait)
             await self._stop.sleep(wait)
         if self._stop:
             raise Stopped
@@ -193,8 +195,11 @@ class Execution:
             failed = isinstance(verdict, Again)
             overloaded = isinstance(verdict, Again) and verdict.status == REFUSED_FOR_NOW
             self._pace.ended(probe=probe, failed=failed and not overloaded, overloaded=overloaded)
+        if isinstance(verdict, Again):
+            self._pace.hold(self._asked(verdict) or 0.0)
         if self._pace.given_up:
             self._stop.now(DOWN, ApiError(f"{DOWN}; the last answer: {getattr(verdict, 'reason', '')}"))
+        self._first_answers(verdict)
         if isinstance(verdict, Halt):
             self._stop.now(str(verdict.error), verdict.error)
             return verdict.outcome
@@ -204,21 +209,28 @@ class Execution:
         """After failed attempt number `attempt`: wait as long as is due; False if there is to be no other."""
         if self._stop or not self._pace.may_retry():
             return False
-        asked = retry_after(again.retry_after, now=self._clock.wall())
-        if asked is not None:
-            self._pace.hold(asked)
+        if self._asked(again) is not None:
             return True
+        tempo = self._tempo
+        wait = backoff(attempt, base=tempo.backoff_base, ceiling=tempo.backoff_ceiling, jitter=self._clock.jitter())
         try:
-            await self._stop.sleep(backoff(attempt, jitter=self._clock.jitter()))
+            await self._stop.sleep(wait)
         except Stopped:
             return False
         return True
 
-    def _first_answers(self, outcome: Outcome) -> None:
-        """Stop if the server knows none of the first few serials: the URL is wrong, or the fleet is another one."""
-        if self._answered < FIRST and not (isinstance(outcome, Applied) and outcome.status is None):
+    def _asked(self, again: Again) -> float | None:
+        """Seconds of silence that an answer asks all workers for, whether this device is tried again or not."""
+        return retry_after(again.retry_after, now=self._clock.wall(), longest=self._tempo.retry_after_max)
+
+    def _first_answers(self, verdict: Outcome | Again | Halt) -> None:
+        """Stop if the server knows none of the first few serials: the URL is wrong, or the fleet is another one.
+
+        Asked as each answer comes, not once it is durable: by then the next requests would have left.
+        """
+        if self._answered < FIRST and not (isinstance(verdict, Again) and verdict.status is None):
             self._answered += 1
-            self._not_found += isinstance(outcome, Rejected) and outcome.status == NOT_FOUND
+            self._not_found += isinstance(verdict, Rejected) and verdict.status == NOT_FOUND
             if self._not_found == FIRST:
                 self._stop.now(f"the first {FIRST} answers were all 404; check api.base_url and the serial numbers")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -10,48 +11,81 @@ from reconciler.canonical import canonical
 from reconciler.model import Intent, Json
 from reconciler.timestamp import moment
 
-BASE = 0.5
-"""Seconds: the ceiling of the first back-off, doubled for each further attempt."""
-CEILING = 60.0
-"""Seconds: the longest back-off of our own making."""
-MARGIN = 5.0
-"""Seconds that a request may linger on its way after its deadline."""
-PATIENCE = 300.0
-"""Seconds: the longest Retry-After that is obeyed within a run."""
+NOTABLE = 3.0
+"""Seconds: a shorter wait is part of the work, a longer one is told."""
 
 
-def backoff(attempt: int, *, jitter: float) -> float:
-    """Seconds to wait after failed attempt number `attempt` (from 1); `jitter` in [0, 1) picks from the full range."""
-    return jitter * min(CEILING, BASE * 2.0 ** (attempt - 1))
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How hard and how patiently a server is asked: the numbers of ApiSettings, by the same names."""
+
+    rate_per_second: float
+    burst: int
+    attempts: int
+    backoff_base: float
+    backoff_ceiling: float
+    retry_after_max: float
+    concurrency: int
+    concurrency_min: int
+    retry_budget_pct: float
+    retry_budget_floor: int
+    breaker_failures: int
+    breaker_cooldown: float
+    breaker_probes: int
 
 
-def retry_after(header: str | None, *, now: float) -> float | None:
+def backoff(attempt: int, *, base: float, ceiling: float, jitter: float) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1); `jitter` in [0, 1) picks from the full range.
+
+    The range ends at `base` for the first attempt and doubles for each further one, up to `ceiling`.
+    """
+    return jitter * min(ceiling, base * 2.0 ** (attempt - 1))
+
+
+def retry_after(header: str | None, *, now: float, longest: float) -> float | None:
     """Seconds that a Retry-After header asks for (delay or HTTP date, at `now` in UNIX time); None if it says nothing.
 
-    More than PATIENCE is cut to it: the attempt after that will be told again.
+    More than `longest` is cut to it: the attempt after that will be told again.
     """
     if not header:
         return None
     header = header.strip()
     if header.isascii() and header.isdigit():
-        return min(float(header), PATIENCE)
+        return min(float(header), longest)
     try:
         moment = parsedate_to_datetime(header)
     except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - datetime.fromtimestamp(now, UTC)).total_seconds(), 0.0), PATIENCE)
+    return min(max((moment - datetime.fromtimestamp(now, UTC)).total_seconds(), 0.0), longest)
 
 
-def settled_at(unknown: Intent | None, body: Mapping[str, Json], *, now: float, timeout: float) -> float:
+def settled_at(unknown: Intent | None, body: Mapping[str, Json], *, now: float, timeout: float, linger: float) -> float:
     """When a request with another body than `body` can no longer arrive after it, in UNIX seconds; 0 if there is none.
 
-    Counted from when its run gave it up, or from `now` if that run died without saying so.
+    Counted from when its run gave it up, or from `now` if that run died without saying so, or says that it will have
+    given up in the future (a clock was put right since); `linger` is how long it may be on its way after its deadline.
     """
     if unknown is None or canonical(unknown.body) == canonical(body):
         return 0.0
-    return (moment(unknown.given_up) if unknown.given_up else now) + timeout + MARGIN
+    return (min(moment(unknown.given_up), now) if unknown.given_up else now) + timeout + linger
+
+
+class Waits:
+    """Tells of each notable wait once, however many workers wait, and again only if it grows by as much."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
+        self._say = say
+        self._clock = clock
+        self._told: dict[str, float] = {}
+
+    def tell(self, why: str, seconds: float) -> None:
+        """Somebody is about to wait for `seconds`."""
+        until = self._clock() + seconds
+        if seconds >= NOTABLE and until >= self._told.get(why, 0.0) + NOTABLE:
+            self._told[why] = until
+            self._say(f"{why}: waiting {seconds:.0f} s")
 
 
 class Pace:
@@ -68,6 +102,7 @@ class Pace:
         budget_pct: float,
         budget_floor: int,
         breaker: Breaker,
+        waits: Waits,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -75,6 +110,7 @@ class Pace:
         self._lead = (burst - 1) / rate
         self._budget_pct, self._budget_floor = budget_pct, budget_floor
         self._breaker = breaker
+        self._waits = waits
         self._clock = clock
         self._sleep = sleep
         self._next = clock()
@@ -88,7 +124,9 @@ class Pace:
         due = self._next - self._lead
         self._next += self._interval
         while True:
-            wait = max(due, self._not_before) - self._clock()
+            now = self._clock()
+            wait = max(due, self._not_before) - now
+            self._waits.tell("the server asks for a pause (Retry-After)", self._not_before - now)
             if wait <= 0:
                 asked = self._breaker.wait()
                 if asked == 0:
@@ -97,6 +135,8 @@ class Pace:
                     self._freed.clear()
                     await self._freed.wait()
                 wait = asked or 0.0
+                if not self.given_up:
+                    self._waits.tell("the server fails request after request; one more will try it", wait)
             await self._sleep(wait)
         self._sent += 1
         return self._breaker.started()

@@ -15,16 +15,16 @@ class Recorder:
 
     def __init__(self, append: Callable[[Sequence[Draft]], object]) -> None:
         self._append = append
-        self._waiting: list[tuple[Draft, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Sequence[Draft], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
 
-    async def write(self, draft: Draft) -> None:
-        """Return once `draft` is durable."""
+    async def write(self, *drafts: Draft) -> None:
+        """Return once the drafts are durable, all in one write."""
         if self.failure is not None:
             raise self.failure
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((draft, done))
+        self._waiting.append((drafts, done))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._drain())
         await done
@@ -34,7 +34,7 @@ class Recorder:
             batch, self._waiting = self._waiting, []
             try:
                 if self.failure is None:
-                    await asyncio.to_thread(self._append, [draft for draft, _ in batch])
+                    await asyncio.to_thread(self._append, [draft for drafts, _ in batch for draft in drafts])
             except Exception as error:  # noqa: BLE001 - whatever it is, every waiting worker must hear of it
                 self.failure = error
             for _, done in batch:

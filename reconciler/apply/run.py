@@ -13,27 +13,11 @@ from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.breaker import Breaker
 from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
-from reconciler.apply.pace import Pace
+from reconciler.apply.pace import Pace, Tempo, Waits
 from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
 from reconciler.model import Applied, Draft, Json, Outcome, Plan, Serial
 
 INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class Tempo:
-    """How hard and how patiently a server is asked: the numbers of ApiSettings, by the same names."""
-
-    rate_per_second: float
-    burst: int
-    attempts: int
-    concurrency: int
-    concurrency_min: int
-    retry_budget_pct: float
-    retry_budget_floor: int
-    breaker_failures: int
-    breaker_cooldown: float
-    breaker_probes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +73,13 @@ def carry_out(
     max_duration: float | None,
     progress: Callable[[Outcome], None],
     trace: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> Carried:
     """The outcome of every task, in their order, and why the run ended early, if it did.
 
     The first SIGINT or SIGTERM, or `max_duration` seconds, let nothing new start; a second signal gives up what is in
-    flight. `may_send` is asked before every request, `trace` is told of each in a line. Never raises for a device, the
-    server or the state.
+    flight. `may_send` is asked before every request, `trace` is told of each in a line, `say` of every notable
+    wait. Never raises for a device, the server or the state.
     """
     execution: Execution | None = None
 
@@ -111,16 +96,17 @@ def carry_out(
                 trace(f"PUT {serial}  {said}  {time.monotonic() - began:.3f} s")
                 return answer
 
+            waits = Waits(say, time.monotonic)
             execution = Execution(
                 tasks,
                 put=put,
                 append=append,
-                pace=pace(tempo, clock=time.monotonic, sleep=stop.sleep),
+                pace=pace(tempo, waits, clock=time.monotonic, sleep=stop.sleep),
+                waits=waits,
                 stop=stop,
                 clock=Clock(time.time, random.random),
                 run_id=run_id,
-                attempts=tempo.attempts,
-                concurrency=tempo.concurrency,
+                tempo=tempo,
                 progress=progress,
             )
             await execution.run()
@@ -131,7 +117,7 @@ def carry_out(
     return Carried(outcomes, tuple(execution.unrecorded), stop.error)
 
 
-def pace(tempo: Tempo, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> Pace:
+def pace(tempo: Tempo, waits: Waits, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> Pace:
     """The pace that a tempo asks for."""
     return Pace(
         rate=tempo.rate_per_second,
@@ -146,6 +132,7 @@ def pace(tempo: Tempo, *, clock: Callable[[], float], sleep: Callable[[float], A
             probes=tempo.breaker_probes,
             clock=clock,
         ),
+        waits=waits,
         clock=clock,
         sleep=sleep,
     )

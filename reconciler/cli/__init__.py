@@ -1,4 +1,4 @@
-"""Options in, one call into reconcile.py, a report function, an exit code out. Decides nothing.
+"""Options in, one call into reconcile.py or bookkeeping.py, a report function, an exit code out. Decides nothing.
 
 Each command lives in a module of its own, imported when it is asked for, so that `--version` and `--help` stay quick.
 """
@@ -31,6 +31,7 @@ COMMANDS = {
     "apply": "Send the changed fields of the changed devices to the API.",
     "show": "Print a saved plan.",
     "explain": "Show where each value of a device comes from, and since when.",
+    "replace": "Declare another device in the place of one: a swap, not a release and an adoption.",
     "state": "Look at what was last applied; forget a device; free a lock.",
     "audit": "Read the journal, or check that nobody altered it.",
     "schemas": "Write the schemas by which editors check inventory files.",

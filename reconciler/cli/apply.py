@@ -5,7 +5,6 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,9 +81,9 @@ def apply(
     """
     from reconciler import reconcile
     from reconciler.apply.run import Run
-    from reconciler.cli.output import check_replaceable, read_plan, save_recovery
+    from reconciler.cli.output import check_replaceable, read_plan
     from reconciler.cli.progress import progress
-    from reconciler.report.outcomes import outcomes_text
+    from reconciler.report.text import summary_line
 
     if planfile and (targets or resend):
         raise click.UsageError("a plan file says which devices it is about; --target and --resend belong to plan")
@@ -96,7 +95,7 @@ def apply(
         if report:
             _save(report, Run("", plan, (), (), None, stamp(time.time()), 0.0))
         if planfile:
-            click.echo("No changes. The plan is empty.")
+            click.echo(summary_line(plan), color=given.color)
         return 0
     if not planfile and not auto_approve:
         _ask(plan)
@@ -106,19 +105,31 @@ def apply(
             plan,
             os.environ,
             allowed=allowed,
-            lock_timeout=lock_timeout if lock_timeout is not None else 120.0 if os.environ.get("CI") else 10.0,
+            lock_timeout=lock_timeout,
             max_duration=max_duration,
-            waiting=lambda locked: given.say(f"{locked}; waiting"),
             progress=show,
             trace=given.trace,
+            say=given.say,
         )
-    if report:
-        _save(report, run)
+    return _told(given, settings, run, report)
+
+
+def _told(given: Globals, settings: "Settings", run: "Run", report: Path | None) -> int:
+    """Say what became of a run, and keep what must be kept, the most precious first. Raises the error that ended it."""
+    from reconciler.cli.output import save_recovery
+    from reconciler.report.outcomes import outcomes_text
+
     if run.recovery:
-        file = save_recovery(settings.root / ".reconciler", run.id, run.recovery)
-        given.say(f"answers that the state could not take are in {file}; when it can: reconciler state recover {file}")
+        click.echo(save_recovery(settings.root / ".reconciler", run.id, run.recovery), err=True)
     text = outcomes_text(run.outcomes, done=run.done, seconds=run.seconds, stopped=run.error is not None)
     click.echo(text, color=given.color)
+    if report:
+        try:
+            _save(report, run)
+        except ReconcilerError as error:
+            if run.error is None:
+                raise
+            click.echo(f"error: {error}", err=True)
     if run.error:
         raise run.error
     return run.exit_code
@@ -133,7 +144,7 @@ def _planned(
     from reconciler.errors import Refused
 
     plan = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warn)
-    print_plan(given, replace(plan, refusals=()), "text", full=False)
+    print_plan(given, plan, "text", full=False, refusals=False)
     refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
     if refusals:
         raise Refused(refusals)

@@ -5,11 +5,8 @@ from datetime import UTC, datetime
 import click
 
 from reconciler.cli import Globals, pass_globals
-from reconciler.cli.state import hidden, text_or_json
-from reconciler.config import Settings
-from reconciler.errors import StateMissing
+from reconciler.cli.state import text_or_json
 from reconciler.model import Entry, EntryKind
-from reconciler.state.backend import Backend, Head
 
 
 def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -41,14 +38,15 @@ def audit() -> None:
 @pass_globals
 def log(options: Globals, serial: str | None, run: str | None, since: str | None, form: str) -> None:
     """Print the journal, oldest first: one line an entry. Times are UTC."""
+    from reconciler import bookkeeping
+    from reconciler.conformance import marked
     from reconciler.report.journal import entry_json, entry_text
 
     settings = options.settings()
-    journal, _ = _journal(settings, required=False)
-    secret = hidden(settings)
+    secret = marked(settings).sensitive
     line = entry_json if form == "json" else entry_text
     runs: dict[str, Entry] = {}
-    for entry in journal.entries():
+    for entry in bookkeeping.journal(settings):
         if entry.kind is EntryKind.RUN:
             runs[entry.run] = entry
         asked = (serial in {None, entry.serial}) and (run in {None, entry.run}) and (since is None or entry.at >= since)
@@ -60,8 +58,9 @@ def log(options: Globals, serial: str | None, run: str | None, since: str | None
 @pass_globals
 def verify(options: Globals) -> None:
     """Check the whole hash chain, and that the state is what the journal says."""
-    journal, _ = _journal(options.settings())
-    count = journal.verify()
+    from reconciler import bookkeeping
+
+    count = bookkeeping.verify(options.settings())
     click.echo(f"{count:,} entr{'y' if count == 1 else 'ies'}, chain intact, snapshot matches")
 
 
@@ -73,17 +72,7 @@ def head(options: Globals) -> None:
     Whoever can write the state can forge a whole chain. Store the head where they cannot write: a later journal must
     hold that entry with that hash.
     """
-    _, found = _journal(options.settings())
+    from reconciler import bookkeeping
+
+    found = bookkeeping.head(options.settings())
     click.echo(f"{found.seq} {found.hash}")
-
-
-def _journal(settings: Settings, *, required: bool = True) -> tuple[Backend, Head]:
-    """The journal and where it stands, of the lineage that the settings name."""
-    from reconciler.state.open import check_lineage, open_state
-
-    backend = open_state(settings.state, settings.root)
-    found = backend.head()
-    check_lineage(found, settings.lineage, settings.state)
-    if required and not found.lineage:
-        raise StateMissing(f"there is no state at {settings.state} yet; the first apply creates it")
-    return backend, found

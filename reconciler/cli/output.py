@@ -3,8 +3,10 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile, gettempdir
+from secrets import token_hex
+from tempfile import gettempdir
 from typing import Any
 
 import click
@@ -17,8 +19,8 @@ MAX_PLAN_BYTES = 1 << 30
 """A larger file is not a plan of ours, and would not fit in memory."""
 
 
-def print_plan(given: Globals, plan: Plan, form: str, *, full: bool) -> None:
-    """The plan on stdout."""
+def print_plan(given: Globals, plan: Plan, form: str, *, full: bool, refusals: bool = True) -> None:
+    """The plan on stdout. Without `refusals`, its text leaves it to somebody else to explain them."""
     if form == "json":
         from reconciler.plan.plan_file import to_json
 
@@ -30,7 +32,7 @@ def print_plan(given: Globals, plan: Plan, form: str, *, full: bool) -> None:
     else:
         from reconciler.report.text import plan_text
 
-        click.echo(plan_text(plan, full=full), color=given.color)
+        click.echo(plan_text(plan, full=full, refusals=refusals), color=given.color)
 
 
 def read_plan(file: Path) -> Plan:
@@ -66,13 +68,20 @@ def write_text(file: Path, text: str, *, mode: int = 0o644) -> None:
     """Put the text into `file`, whole or not at all."""
     file = file.resolve()
     check_replaceable(file)
+    draft = file.with_name(f".{file.name}.{token_hex(4)}.new")
     try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
-            temporary.write(text)
-        Path(temporary.name).chmod(mode)
-        Path(temporary.name).replace(file)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.chmod(mode)
+        draft.replace(file)
     except OSError as error:
         raise ReconcilerError(f"{file}: cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def check_replaceable(file: Path) -> None:
@@ -84,15 +93,28 @@ def check_replaceable(file: Path) -> None:
         raise ReconcilerError(f"{file}: the folder is not there, or may not be written to")
 
 
-def save_recovery(folder: Path, run: str, document: Mapping[str, Json]) -> Path:
-    """Put a recovery document into `folder`, or where temporary files go if that is what failed; returns where."""
-    name = f"recovery-{run}.json"
+def save_recovery(folder: Path, run: str, document: Mapping[str, Json]) -> str:
+    """Put a recovery document into `folder`, or where temporary files go if that is what failed; returns what to say.
+
+    Never raises: those answers are unknown then, and are asked for again.
+    """
+    tried = []
+    for place in (folder, *_temporary()):
+        file = place / f"recovery-{run}.json"
+        try:
+            write_json(file, document)
+        except ReconcilerError as error:
+            tried.append(str(error))
+            continue
+        return f"answers that the state could not take are in {file}; when it can: reconciler state recover {file}"
+    return f"answers that the state could not take could not be saved either: {'; '.join(tried)}"
+
+
+def _temporary() -> list[Path]:
     try:
-        write_json(folder / name, document)
-    except ReconcilerError:
-        folder = Path(gettempdir())
-        write_json(folder / name, document)
-    return folder / name
+        return [Path(gettempdir())]
+    except OSError:  # no folder may be written to
+        return []
 
 
 def read_json(file: Path, schema: str) -> Any:  # noqa: ANN401 - whatever the schema allows

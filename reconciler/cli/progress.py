@@ -22,7 +22,7 @@ def progress(given: Globals, total: int) -> Iterator[Callable[[Outcome], None]]:
     elif sys.stderr.isatty():
         yield from _bar(total)
     else:
-        yield _lines(total)
+        yield lines(total, time.monotonic)
 
 
 def _bar(total: int) -> Iterator[Callable[[Outcome], None]]:
@@ -48,15 +48,16 @@ def _bar(total: int) -> Iterator[Callable[[Outcome], None]]:
         yield show
 
 
-def _lines(total: int) -> Callable[[Outcome], None]:
-    began = last = time.monotonic()
+def lines(total: int, clock: Callable[[], float]) -> Callable[[Outcome], None]:
+    """A function that says on stderr, every ten seconds of `clock`, how far it is and about how long it will take."""
+    began = last = clock()
     done = other = 0
 
     def show(outcome: Outcome) -> None:
         nonlocal last, done, other
         done += 1
         other += not isinstance(outcome, Applied)
-        now = time.monotonic()
+        now = clock()
         if now - last >= EVERY:
             last = now
             left = (total - done) * (now - began) / done

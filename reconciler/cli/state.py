@@ -2,18 +2,13 @@
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from reconciler.cli import Globals, pass_globals
-from reconciler.config import Settings
-from reconciler.errors import InventoryError, Locked, StateError, Usage
-from reconciler.model import DeviceState, Draft, EntryKind, Problem, Serial, Snapshot
-
-LOCK_TIMEOUT = 10.0
+from reconciler.errors import Usage
+from reconciler.model import DeviceState, Serial
 
 text_or_json = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the result."
@@ -33,18 +28,20 @@ def list_(options: Globals, form: str) -> None:
 
     \b
     applied      the server confirmed every value
+    frozen       the same, and the lifecycle lets it change no more: decommissioned
     divergent    the server holds something else than was sent
     unconfirmed  the server accepted some field without showing it
     unknown      a PUT was never answered: the next plan sends it again
     """  # noqa: D301 - \b is how click is told to keep the lines as they are
+    from reconciler import bookkeeping
     from reconciler.report.journal import list_json, list_text
 
     settings = options.settings()
-    snapshot = read(settings)
+    snapshot = bookkeeping.snapshot(settings)
     if form == "json":
-        click.echo(list_json(snapshot))
+        click.echo(list_json(snapshot, bookkeeping.frozen(settings)))
     elif snapshot.devices:
-        click.echo(list_text(snapshot))
+        click.echo(list_text(snapshot, bookkeeping.frozen(settings)))
     else:
         click.echo(f"No devices in the state ({settings.state}).", err=True)
 
@@ -55,15 +52,17 @@ def list_(options: Globals, form: str) -> None:
 @pass_globals
 def show(options: Globals, serial: str, form: str) -> None:
     """Print one device as it was last applied."""
+    from reconciler import bookkeeping
+    from reconciler.conformance import marked
     from reconciler.report.journal import show_json, show_text
 
     settings = options.settings()
-    snapshot = read(settings)
-    device = _device(snapshot, serial)
+    snapshot, device = bookkeeping.device(settings, serial)
+    hidden = marked(settings).sensitive
     if form == "json":
-        click.echo(show_json(Serial(serial), device, snapshot, hidden(settings)))
+        click.echo(show_json(Serial(serial), device, snapshot, hidden, bookkeeping.frozen(settings)))
     else:
-        click.echo(show_text(Serial(serial), device, hidden(settings)))
+        click.echo(show_text(Serial(serial), device, hidden, bookkeeping.frozen(settings)))
 
 
 @state.command()
@@ -76,22 +75,16 @@ def forget(options: Globals, serial: str, *, auto_approve: bool) -> None:
     If the inventory still declares it, the next plan adopts it again, which sends every field. If not, it is no longer
     managed.
     """
-    from reconciler.state.holder import this_process
-    from reconciler.state.lease import hold
-    from reconciler.state.open import open_state
-    from reconciler.timestamp import stamp
+    from reconciler import bookkeeping
 
     settings = options.settings()
-    device = _device(read(settings), serial)
+    _, device = bookkeeping.device(settings, serial)
     if not auto_approve:
         if not sys.stdin.isatty():
             raise Usage(f"there is no terminal to ask on; to forget {serial}, add --auto-approve")
         _explain(serial, device)
         click.confirm("Forget it?", abort=True, err=True)
-    backend, me = open_state(settings.state, settings.root), this_process(os.environ)
-    with hold(backend, me, timeout=LOCK_TIMEOUT, waiting=_waiting) as held:
-        draft = Draft(EntryKind.FORGOTTEN, stamp(time.time()), run="", serial=Serial(serial), data={"by": me.by})
-        backend.append(held.lease, [draft])
+    bookkeeping.forget(settings, serial, os.environ, options.say)
     click.echo(f"Forgot {serial}. The next plan adopts it again, or nothing manages it any more.", err=True)
 
 
@@ -101,15 +94,10 @@ def forget(options: Globals, serial: str, *, auto_approve: bool) -> None:
 @pass_globals
 def unlock(options: Globals, lease: str, *, force: bool) -> None:
     """Take a lease away from a run that is gone. The ID is in the message that says who holds it."""
+    from reconciler import bookkeeping
     from reconciler.printable import printable
-    from reconciler.state.holder import this_process
-    from reconciler.state.open import open_state
-    from reconciler.timestamp import stamp
 
-    settings = options.settings()
-    backend = open_state(settings.state, settings.root)
-    by = this_process(os.environ).by
-    taken = backend.unlock(lease, by=by, at=stamp(time.time()), force=force)
+    taken = bookkeeping.unlock(options.settings(), lease, os.environ, force=force)
     click.echo(printable(f"Unlocked: lease {taken.id} of {taken.holder.by} was taken away."), err=True)
 
 
@@ -121,53 +109,12 @@ def recover(options: Globals, file: Path) -> None:
 
     Only answers to requests that are still unknown are taken, so that doing it late or twice is safe.
     """
+    from reconciler import bookkeeping
     from reconciler.cli.output import read_json
-    from reconciler.state.holder import this_process
-    from reconciler.state.lease import hold
-    from reconciler.state.open import open_state
-    from reconciler.state.recovery import awaited, from_json
 
-    settings = options.settings()
     document = read_json(file, "recovery")
-    drafts = from_json(document, lineage=read(settings).lineage)
-    backend = open_state(settings.state, settings.root)
-    with hold(backend, this_process(os.environ), timeout=LOCK_TIMEOUT, waiting=_waiting) as held:
-        taken = awaited(drafts, backend.read().devices)
-        if taken:
-            backend.append(held.lease, taken)
-    click.echo(f"Recovered {len(taken)} of {len(drafts)} answers; the others were known already.", err=True)
-
-
-def read(settings: Settings) -> Snapshot:
-    """The snapshot, of the lineage that the settings name."""
-    from reconciler.state.open import check_lineage, open_state
-
-    snapshot = open_state(settings.state, settings.root).read()
-    check_lineage(snapshot, settings.lineage, settings.state)
-    return snapshot
-
-
-def hidden(settings: Settings) -> Callable[[str], bool]:
-    """Which JSON Pointers are secrets by the schema. Without a schema to say so, nothing may be shown."""
-    from reconciler.inventory.schema import packaged_path, read_schema
-    from reconciler.plan.marks import marks
-
-    path = settings.schema or packaged_path("device")
-    found = read_schema(path, str(path))
-    if isinstance(found, Problem):
-        raise InventoryError([found])
-    return marks(found if isinstance(found, dict) else {}).sensitive
-
-
-def _device(snapshot: Snapshot, serial: str) -> DeviceState:
-    import difflib
-
-    device = snapshot.devices.get(Serial(serial))
-    if device is None:
-        close = difflib.get_close_matches(serial, snapshot.devices, 1)
-        hint = f"did you mean {close[0]}?" if close else "`reconciler state list` shows those that are"
-        raise StateError(f"{serial} is not in the state; {hint}")
-    return device
+    taken, known = bookkeeping.recover(options.settings(), document, os.environ, options.say)
+    click.echo(f"Recovered {taken} of {known} answers; the others were known already.", err=True)
 
 
 def _explain(serial: str, device: DeviceState) -> None:
@@ -178,7 +125,3 @@ def _explain(serial: str, device: DeviceState) -> None:
     )
     if device.unknown:
         click.echo("A PUT to it was never answered; that, too, is forgotten.", err=True)
-
-
-def _waiting(error: Locked) -> None:
-    click.echo(f"waiting up to {LOCK_TIMEOUT:.0f} s: {error}", err=True)

@@ -54,6 +54,26 @@ def dangling(candidates: Iterable[Candidate], references: Iterable[str], locate:
                     )
 
 
+def swapped(candidates: Iterable[Candidate]) -> Iterator[Finding]:
+    """Devices that are said to be replaced, and are still declared, or are replaced by two."""
+    candidates = list(candidates)
+    declared = {candidate.serial: candidate for candidate in candidates}
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        old = candidate.replaces
+        if old is None:
+            continue
+        where = candidate.pointer + "/$replaces"
+        if other := declared.get(old):
+            message, fix = f"{candidate.label()} replaces {old}, which is still declared, at", "delete one of the two"
+            also = (other.source.file, other.pointer + "/serial_number")
+            yield Finding("RC619", message, fix, candidate.source.file, where, also=also)
+        elif (other := first.setdefault(old, candidate)) is not candidate:
+            message, fix = f"{candidate.label()} replaces {old}, and so does another, at", "delete one of the two lines"
+            also = (other.source.file, other.pointer + "/$replaces")
+            yield Finding("RC619", message, fix, candidate.source.file, where, also=also)
+
+
 def _fix(item: Json, serials: Iterable[object]) -> str:
     from difflib import get_close_matches
 

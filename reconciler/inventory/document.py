@@ -7,6 +7,9 @@ from pathlib import Path
 from reconciler.inventory.yaml_core import Place
 from reconciler.model import Json, Layer, Serial, Source, Value
 
+MORE = "RC413"
+"""The code of a finding that only counts, and of the problem that gives their number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -47,6 +50,7 @@ class Candidate:
 class Finding:
     """A problem at a pointer of a file, before anybody looked up where in the file that is.
 
+    `message` "": not spelled out, since the file has more than enough of them; it only counts.
     `at_key`: the key is wrong, not its value. `also`: file and pointer of a second place, named at the end of the
     message. `unquoted`: the way out is quotes around the value as it is spelled. `device`: the place is shared by
     devices, and this is one of those for which it is wrong. `warning`: nothing has to be done about it now.

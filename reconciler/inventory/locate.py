@@ -1,14 +1,40 @@
 """Findings -> problems: where in the file, and the line itself. Only files with findings are read again."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.inventory.document import Finding
+from reconciler.inventory.document import MORE, Finding
 from reconciler.inventory.read import load
 from reconciler.inventory.scalars import quoted
-from reconciler.inventory.yaml_core import Parsed, Place, parse
+from reconciler.inventory.yaml_core import MAX_PROBLEMS, Parsed, Place, parse
 from reconciler.model import Problem, Source
+
+
+def capped(findings: Iterable[Finding]) -> list[Finding]:
+    """At most MAX_PROBLEMS findings of each file, the first ones, and one more that says how many others there are.
+
+    Warnings are counted apart.
+    """
+    kept: list[Finding] = []
+    listed: Counter[tuple[str, bool]] = Counter()
+    others: Counter[tuple[str, bool]] = Counter()
+    for finding in findings:
+        kind = (finding.file, finding.warning)
+        if finding.message and listed[kind] < MAX_PROBLEMS:
+            listed[kind] += 1
+            kept.append(finding)
+        else:
+            others[kind] += 1
+    for (file, warning), count in others.items():
+        noun = "warning" if warning else "problem"
+        message = (
+            f"{count:,} more {noun}{'' if count == 1 else 's'} of this file {'is' if count == 1 else 'are'} not listed"
+        )
+        fix = "correct these first; many may have one cause"
+        kept.append(Finding(MORE, message, fix, file, "", warning=warning))
+    return kept
 
 
 def news(findings: Iterable[Finding], damaged: Mapping[str, frozenset[str]]) -> list[Finding]:
@@ -28,7 +54,7 @@ def news(findings: Iterable[Finding], damaged: Mapping[str, frozenset[str]]) -> 
 
 def _counted(found: list[Finding]) -> Finding:
     first = found[0]
-    if first.device is None:
+    if first.device is None or not first.message:
         return first
     number = len({finding.device for finding in found})
     where = f"on {first.device}" if number == 1 else f"on {number:,} devices, such as {first.device}"

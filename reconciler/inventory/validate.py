@@ -1,9 +1,11 @@
 """Candidates x schema -> findings: which values the API would not take, and which keys must not be sent at all."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from jsonschema_rs import ValidationError
@@ -11,10 +13,11 @@ from jsonschema_rs import ValidationErrorKind as Kind
 
 from reconciler import pointer
 from reconciler.inventory.compile import Schema
-from reconciler.inventory.document import Candidate, Finding, steps
+from reconciler.inventory.document import MORE, Candidate, Finding, steps
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import place
 from reconciler.inventory.wording import DESCRIBED, expected, repeated, shown
+from reconciler.inventory.yaml_core import MAX_PROBLEMS
 from reconciler.model import Json, Serial
 
 READ_ONLY = frozenset({"id", "created_at", "updated_at", "last_seen"})
@@ -59,7 +62,7 @@ def spots(rules: ListRules, today: date) -> Locate:
     """How to find the layer that a value comes from."""
 
     def locate(candidate: Candidate, path: Sequence[str | int]) -> Spot:
-        said = place(candidate.layers, path, rules, today) if path else None
+        said = place(candidate.layers, path, rules, today) if path and len(candidate.layers) > 1 else None
         own = candidate.layers[-1] if candidate.layers else None
         if said is None or said.layer is own:
             where = said.pointer if said else candidate.pointer + pointer.join(*path)
@@ -74,24 +77,36 @@ def validate(
 ) -> list[Finding]:
     """Everything wrong with the fields of the candidates: a quick yes or no first, and words only for a no.
 
-    `hidden` says which pointers into a device are secrets, whose values are not to be repeated.
+    Words cost more than anything else here: a line that devices share has them once, and after MAX_PROBLEMS of one file
+    findings have none and only count. `hidden` says which pointers into a device are secrets, whose values are not to
+    be repeated.
     """
     findings: list[Finding] = []
+    spelled: Counter[str] = Counter()
+    shared: set[tuple[str, str]] = set()
     is_valid = schema.validator.is_valid
     for candidate in candidates:
         value = candidate.value
         if _NEVER_SENT.isdisjoint(value) and is_valid(value):
             continue
         never_sent = [_never_sent(locate(candidate, [key]), key) for key in value if key in _NEVER_SENT]
-        told = {finding.pointer for finding in never_sent}
+        told = {(finding.file, finding.pointer) for finding in never_sent}
         findings += never_sent
         for error in schema.validator.iter_errors(value):
             if isinstance(error.kind, (Kind.BacktrackLimitExceeded, Kind.RegexEngineFailure)):
                 return [*findings, _hopeless_pattern(error, schema)]
-            for finding in _findings(candidate, error, schema, hidden, locate):
-                if finding.pointer not in told:
-                    told.add(finding.pointer)
-                    findings.append(finding)
+            for spot, worded in _findings(candidate, error, schema, hidden, locate):
+                where = (spot.file, spot.pointer)
+                if where in told:
+                    continue
+                told.add(where)
+                if where in shared or spelled[spot.file] >= MAX_PROBLEMS:
+                    findings.append(spot.finding(MORE, "", ""))
+                    continue
+                findings.append(worded())
+                spelled[spot.file] += 1
+                if spot.device:
+                    shared.add(where)
     return findings
 
 
@@ -113,7 +128,8 @@ def _hopeless_pattern(error: ValidationError, schema: Schema) -> Finding:
 
 def _findings(
     candidate: Candidate, error: ValidationError, schema: Schema, hidden: Callable[[str], bool], locate: Locate
-) -> Iterator[Finding]:
+) -> Iterator[tuple[Spot, Callable[[], Finding]]]:
+    """Where each finding of an error is, and a way to put it into words."""
     path = error.instance_path
     rule = _at(schema.document, error.schema_path[:-1])
     rule = rule if isinstance(rule, dict) else {}
@@ -121,21 +137,27 @@ def _findings(
         case Kind.AdditionalProperties(unexpected) | Kind.UnevaluatedProperties(unexpected):
             for key in unexpected:
                 spot = locate(candidate, [*path, key])
-                message = f"{spot.label} is not a field that the schema knows"
-                yield spot.finding("RC401", message, _similar(key, rule.get("properties", {})), at_key=True)
+                yield spot, partial(_stranger, spot, key, rule.get("properties", {}))
         case Kind.FalseSchema():
             spot = locate(candidate, path)
-            yield spot.finding("RC401", f"{spot.label} is not allowed by the schema", "delete this line", at_key=True)
+            message = f"{spot.label} is not allowed by the schema"
+            yield spot, partial(spot.finding, "RC401", message, "delete this line", at_key=True)
         case Kind.Required(property=key):
-            message = f"{candidate.label(*path)} has no {key}"
             where = candidate.pointer + pointer.join(*path, key)
-            yield Finding("RC411", message, _missing(candidate, key), candidate.source.file, where)
+            spot = Spot(candidate.source.file, where, candidate.label(*path))
+            yield spot, lambda: spot.finding("RC411", f"{spot.label} has no {key}", _missing(candidate, key))
         case Kind.PropertyNames(error=inner):
             spot = locate(candidate, path)
             message = f"{spot.label} has a key that the schema does not allow: {inner.message}"
-            yield spot.finding("RC401", message, "rename the key")
+            yield spot, partial(spot.finding, "RC401", message, "rename the key")
         case _:
-            yield _value_finding(locate(candidate, path), error, rule, secret=hidden(pointer.join(*path)))
+            spot = locate(candidate, path)
+            yield spot, partial(_value_finding, spot, error, rule, secret=hidden(pointer.join(*path)))
+
+
+def _stranger(spot: Spot, key: str, properties: dict[str, Any]) -> Finding:
+    message = f"{spot.label} is not a field that the schema knows"
+    return spot.finding("RC401", message, _similar(key, properties), at_key=True)
 
 
 def _missing(candidate: Candidate, key: str) -> str:

@@ -22,6 +22,7 @@ from reconciler.model import ABSENT, Json, Problem, Source, Value
 MAX_DEPTH = 32
 MAX_PROBLEMS = 100
 """A file with more of them is not read further: it was never meant as an inventory file."""
+_NOT_READ = "RC414"
 _OUTER_LEVELS = 3
 """The file, its list of devices, one device."""
 
@@ -99,7 +100,9 @@ class _Reading:
         self.problems.append(Problem(code, message, fix, Source(self.file, line + 1, column + 1), excerpt))
         if path is not None:
             self.damaged.add(_spelled(path))
-        if len(self.problems) >= MAX_PROBLEMS:
+        if len(self.problems) == MAX_PROBLEMS:
+            message, fix = f"the file is not read beyond its first {MAX_PROBLEMS} problems", "correct these first"
+            self.problems.append(Problem(_NOT_READ, message, fix, Source(self.file, line + 1, column + 1)))
             raise _Stop
 
 

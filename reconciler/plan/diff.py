@@ -3,6 +3,7 @@
 The law: for every device, snapshot + changes = desired; and a device that is equal has no change.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
@@ -21,6 +22,7 @@ from reconciler.model import (
     Standing,
     Value,
 )
+from reconciler.plan.decommission import asked, retired
 from reconciler.plan.marks import Marks
 from reconciler.pointer import get, join, patched, split
 
@@ -35,17 +37,38 @@ def diff(
     removed: Removed = "release",
     merged: Callable[[str], bool] = lambda _: False,
     resend: bool = False,
+    decommission: Mapping[str, Json] | None = None,
 ) -> tuple[Change, ...]:
     """What brings each device from the snapshot to what is desired, in serial order.
 
     `removed` says what a field that left the inventory becomes: an explicit null, or nothing (ABSENT). `merged` tells
     the top-level fields whose objects are sent key by key; in all others a removed key disappears with its object.
-    `resend` also sends again what the server answered differently from what was sent.
+    `resend` also sends again what the server answered differently from what was sent. `decommission` are the fields
+    that a device gets when it left the inventory; None: it is released, with the change of the device that replaces it
+    if there is one.
     """
-    rules = _Rules(marks or Marks(), removed == "null", merged, resend)
+    rules = _Rules(marks or Marks(), removed == "null", merged, resend, decommission)
+    swapped = {} if decommission is not None else replaced(desired, snapshot)
     serials = sorted(desired.devices.keys() | snapshot.devices.keys())
-    changes = (rules.change(serial, desired.devices.get(serial), snapshot.devices.get(serial)) for serial in serials)
-    return tuple(change for change in changes if change is not None)
+    found: dict[Serial, Change] = {}
+    for serial in serials:
+        if change := rules.change(serial, desired.devices.get(serial), snapshot.devices.get(serial)):
+            found[serial] = change
+    for old, new in swapped.items():
+        if change := found.get(new):
+            action = Action.REPLACE if change.action is Action.ADOPT else change.action
+            found[new] = dataclasses.replace(change, action=action, replaces=old)
+            del found[old]
+    return tuple(found.values())
+
+
+def replaced(desired: DesiredState, snapshot: Snapshot) -> dict[Serial, Serial]:
+    """For each device that left the inventory and is replaced by one that is in it: which one."""
+    return {
+        device.replaces: serial
+        for serial, device in sorted(desired.devices.items())
+        if device.replaces in snapshot.devices and device.replaces not in desired.devices and device.replaces
+    }
 
 
 def fingerprint(fields: Mapping[str, Json], marks: Marks) -> str:
@@ -65,29 +88,47 @@ def standing(snapshot: Snapshot, changes: Iterable[Change]) -> tuple[Standing, .
 
 
 class _Rules:
-    def __init__(self, marks: Marks, null: bool, merged: Callable[[str], bool], resend: bool) -> None:  # noqa: FBT001 - private
+    def __init__(
+        self,
+        marks: Marks,
+        null: bool,  # noqa: FBT001 - private
+        merged: Callable[[str], bool],
+        resend: bool,  # noqa: FBT001 - private
+        patch: Mapping[str, Json] | None,
+    ) -> None:
         self.marks = marks
         self.null = null
         self.merged = merged
         self.resend = resend
+        self.patch = patch
 
     def change(self, serial: Serial, device: Device | None, state: DeviceState | None) -> Change | None:
-        if device is None:
-            assert state is not None  # noqa: S101 - a serial comes from one side or the other
-            return self._made(serial, Action.RELEASE, (), state, None)
         if state is None:
+            assert device is not None  # noqa: S101 - a serial comes from one side or the other
             adopted = tuple(self._field(name, ABSENT, value) for name, value in device.fields.items())
             return self._made(serial, Action.ADOPT, adopted, DeviceState({}), device)
-        fields = tuple(self.fields(state.fields, device.fields))
+        if device is not None:
+            fields, again = self._needed(state, device.fields)
+            action = Action.RESEND if again else Action.UPDATE
+        elif self.patch is not None:
+            wanted = retired(state, self.patch)
+            fields, again = self._needed(state, wanted)
+            new = any(self.fields(asked(state), wanted))
+            action = Action.RESEND if again and not new else Action.DECOMMISSION
+        else:
+            return self._made(serial, Action.RELEASE, (), state, None)
+        return self._made(serial, action, fields, state, device) if fields or again else None
+
+    def _needed(self, state: DeviceState, wanted: Mapping[str, Json]) -> tuple[tuple[FieldChange, ...], bool]:
+        """What brings a device to what is wanted, and whether some of it is sent again."""
+        fields = tuple(self.fields(state.fields, wanted))
         again = self._again(state)
-        if again:
-            whole = {name for name in again if self.merged(name)}
-            fields = tuple(change for change in fields if split(change.path)[0] not in whole)
-            changed = {split(change.path)[0] for change in fields}
-            for name in sorted(again.keys() - changed):
-                fields += tuple(self._resent(name, again[name], device.fields, state.fields.get(name)))
-            return self._made(serial, Action.RESEND, fields, state, device)
-        return self._made(serial, Action.UPDATE, fields, state, device) if fields else None
+        whole = {name for name in again if self.merged(name)}
+        fields = tuple(change for change in fields if split(change.path)[0] not in whole)
+        changed = {split(change.path)[0] for change in fields}
+        for name in sorted(again.keys() - changed):
+            fields += tuple(self._resent(name, again[name], wanted, state.fields.get(name)))
+        return fields, bool(again)
 
     def fields(self, before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[FieldChange]:
         """The changes of one device, in the order of its fields; removed fields last."""
@@ -156,7 +197,8 @@ class _Rules:
         state: DeviceState,
         device: Device | None,
     ) -> Change:
-        after = patched(state.fields, [(change.path, change.after) for change in fields]) if device else {}
+        gone = action is Action.RELEASE
+        after = {} if gone else patched(state.fields, [(change.path, change.after) for change in fields])
         return Change(
             serial=serial,
             action=action,

@@ -1,68 +1,76 @@
 """The rules that a plan must pass before it may be applied."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
-from reconciler.model import ABSENT, Action, Change, DeviceState, Refusal, Serial
+from reconciler.model import ABSENT, Action, Change, DeviceState, GuardCheck, Serial
+from reconciler.plan.freeze import frozen
+from reconciler.plan.lifecycle import lived
+from reconciler.plan.limits import limited
+from reconciler.plan.wording import named
 from reconciler.pointer import get, split
+from reconciler.policy import GuardSettings, LifecycleSettings
 
-RULES = ("max_changed_pct", "max_released_pct", "protected", "on_removed.field", "unknown", "server")
+RULES = (
+    "max_changed_pct",
+    "max_released_pct",
+    "max_changed",
+    "max_released",
+    "max_adopted",
+    "max_fan_out",
+    "protected",
+    "lifecycle",
+    "freeze",
+    "on_removed.field",
+    "unknown",
+    "server",
+)
+"""Every rule, in the order in which plans show them."""
 
 
 def guard(
     changes: Sequence[Change],
     devices: Mapping[Serial, DeviceState],
     *,
-    max_changed_pct: float,
-    max_released_pct: float,
-    floor: int,
-    protected: Sequence[str] = (),
+    limits: GuardSettings,
+    moment: datetime,
+    lifecycle: LifecycleSettings | None = None,
     removed: Literal["release", "null", "error"] = "release",
     servers: tuple[str, str] = ("", ""),
-) -> tuple[Refusal, ...]:
-    """Every reason not to apply `changes` to a fleet that stands at `devices` (all of them, not only the targeted).
+) -> tuple[GuardCheck, ...]:
+    """What each of RULES finds in `changes` to a fleet that stands at `devices` (all of them, not only the targeted).
 
-    Percentages count against all devices in the state and never refuse `floor` devices or fewer. A first adoption is
-    not a change; neither is sending again what has no answer yet. `protected` are dotted field paths. `servers` are the
-    base URLs that the state was applied to and that this plan is for, "" where that is not known.
+    The law: each rule is there once, in that order, and either passes or refuses, whatever the plan and the limits. A
+    first adoption is not a change; neither is sending again what has no answer yet. `moment` is aware of its time
+    zone. `servers` are the base URLs that the state was applied to and that this plan is for, "" where not known.
     """
-    total = len(devices)
     return (
-        *_share(changes, Action.UPDATE, "max_changed_pct", limit=max_changed_pct, floor=floor, total=total),
-        *_share(changes, Action.RELEASE, "max_released_pct", limit=max_released_pct, floor=floor, total=total),
-        *_protected(changes, devices, protected),
-        *(_removed(changes) if removed == "error" else ()),
-        *_unknown(changes, devices),
-        *(_moved(*servers) if devices else ()),
+        *limited(changes, limits, total=len(devices)),
+        _protected(changes, devices, limits.protected),
+        lived(changes, devices, lifecycle or LifecycleSettings()),
+        frozen(limits.freeze, moment, changes=len(changes)),
+        _removed(changes, error=removed == "error"),
+        _unknown(changes, devices),
+        _moved(*(servers if devices else ("", ""))),
     )
-
-
-def _share(
-    changes: Sequence[Change], action: Action, rule: str, *, limit: float, floor: int, total: int
-) -> Iterator[Refusal]:
-    count = sum(change.action is action for change in changes)
-    if count > floor and count * 100 > limit * total:
-        verb = {Action.UPDATE: "update", Action.RELEASE: "release"}[action]
-        yield Refusal(
-            rule,
-            f"the plan would {verb} {count} of {total} devices ({count * 100 / total:.0f} %); the limit is {limit:g} %",
-            f"narrow it with --target, raise guard.{rule} in a reviewed change, or: --allow {rule}",
-        )
 
 
 def _protected(
     changes: Sequence[Change], devices: Mapping[Serial, DeviceState], protected: Sequence[str]
-) -> Iterator[Refusal]:
+) -> GuardCheck:
     """What is set for the first time is not a change; what was sent before and has no answer is not a new one."""
+    found = []
     for path in protected:
         keys = tuple(path.split("."))
         hit = [change.serial for change in changes if _touches(change, devices.get(change.serial), keys)]
         if hit:
-            yield Refusal(
-                "protected",
-                f"{path} is protected, and the plan would change it on {_named(hit)}",
-                "take that field out of the change, remove it from guard.protected, or: --allow protected",
-            )
+            found.append(f"{path} is protected, and the plan would change it on {named(hit)}")
+    if found:
+        override = "take that field out of the change, remove it from guard.protected, or: --allow protected"
+        return GuardCheck("protected", passed=False, message="; ".join(found), override=override)
+    said = f"protected and untouched: {', '.join(protected)}" if protected else "no field protected"
+    return GuardCheck("protected", passed=True, message=said)
 
 
 def _touches(change: Change, state: DeviceState | None, keys: tuple[str, ...]) -> bool:
@@ -75,30 +83,25 @@ def _touches(change: Change, state: DeviceState | None, keys: tuple[str, ...]) -
     return any(path[: len(keys)] == keys or keys[: len(path)] == path for path in changed)
 
 
-def _removed(changes: Sequence[Change]) -> Iterator[Refusal]:
+def _removed(changes: Sequence[Change], *, error: bool) -> GuardCheck:
     hit = [
         change.serial
         for change in changes
         if any(field.after is ABSENT and len(split(field.path)) == 1 for field in change.fields)
     ]
-    if hit:
-        yield Refusal(
+    if hit and error:
+        return GuardCheck(
             "on_removed.field",
-            f'a field left the inventory on {_named(hit)}, and on_removed.field is "error"',
-            "restore the field, set it to null, or let it go with: --allow on_removed.field",
+            passed=False,
+            message=f'a field left the inventory on {named(hit)}, and on_removed.field is "error"',
+            override="restore the field, set it to null, or let it go with: --allow on_removed.field",
         )
+    said = "fields that leave the inventory are let go" if hit else "no field left the inventory"
+    return GuardCheck("on_removed.field", passed=True, message=said)
 
 
-def _moved(before: str, now: str) -> Iterator[Refusal]:
-    if before and now and before != now:
-        yield Refusal(
-            "server",
-            f"this state says what {before} holds, and base_url is {now}",
-            "give each server a state of its own (the setting `state`); or, if the server moved: --allow server",
-        )
-
-
-def _unknown(changes: Sequence[Change], devices: Mapping[Serial, DeviceState]) -> Iterator[Refusal]:
+def _unknown(changes: Sequence[Change], devices: Mapping[Serial, DeviceState]) -> GuardCheck:
+    """Decommissioning may settle what has no answer: it sends that again, too."""
     hit = []
     for change in changes:
         state = devices.get(change.serial)
@@ -108,13 +111,22 @@ def _unknown(changes: Sequence[Change], devices: Mapping[Serial, DeviceState]) -
         if change.action is Action.RELEASE or gone & state.unknown.body.keys():
             hit.append(change.serial)
     if hit:
-        yield Refusal(
+        return GuardCheck(
             "unknown",
-            f"the last PUT to {_named(hit)} has no answer yet, and what it sent is no longer in the inventory",
-            "restore it for one more apply, or give up knowing with: --allow unknown",
+            passed=False,
+            message=f"the last PUT to {named(hit)} has no answer yet, and what it sent is no longer in the inventory",
+            override="restore it for one more apply, or give up knowing with: --allow unknown",
         )
+    return GuardCheck("unknown", passed=True, message="nothing is forgotten that has no answer yet")
 
 
-def _named(serials: Sequence[Serial]) -> str:
-    shown = ", ".join(serials[:3])
-    return shown + (f" and {len(serials) - 3} more" if len(serials) > 3 else "")  # noqa: PLR2004 - three names read well
+def _moved(before: str, now: str) -> GuardCheck:
+    if before and now and before != now:
+        return GuardCheck(
+            "server",
+            passed=False,
+            message=f"this state says what {before} holds, and base_url is {now}",
+            override="give each server a state of its own (the setting `state`); if the server moved: --allow server",
+        )
+    said = "the server is the one that the state speaks of" if before and now else "no other server is known of"
+    return GuardCheck("server", passed=True, message=said)

@@ -10,11 +10,16 @@ Sides = tuple[DesiredState, Snapshot]
 def parted(desired: DesiredState, snapshot: Snapshot) -> tuple[Sides, Sides]:
     """Both sides of the devices that are managed, then of those that are observed. The paused are in neither.
 
-    A device that left the inventory is managed: nobody says otherwise any more.
+    A device that left the inventory is managed, for nobody says otherwise any more; unless it is to be replaced by one
+    that is not.
     """
-    ways = {serial: device.manage for serial, device in desired.devices.items() if device.manage != "apply"}
-    if not ways:
+    held = {serial: device for serial, device in desired.devices.items() if device.manage != "apply"}
+    if not held:
         return (desired, snapshot), (DesiredState({}), Snapshot())
+    ways: dict[Serial, Manage] = {
+        old: device.manage for device in held.values() if (old := device.replaces) and old not in desired.devices
+    }
+    ways |= {serial: device.manage for serial, device in held.items()}
 
     def side(way: Manage) -> Sides:
         def chosen(serial: Serial) -> bool:

@@ -1,6 +1,7 @@
 """A plan as a JSON document: what `--out` writes, `--format json` prints and `apply PLANFILE` reads.
 
 The law: reading what was written gives an equal plan, but for the values of secrets, which are never written.
+`refusals` and `summary` say again what `guards` and `changes` say, for programs that want no more.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +24,9 @@ from reconciler.model import (
     Action,
     Change,
     FieldChange,
+    GuardCheck,
     Json,
     Plan,
-    Refusal,
     Serial,
     Standing,
 )
@@ -39,14 +40,16 @@ def digest(changes: Iterable[Change]) -> str:
     rows: list[Json] = []
     for change in changes:
         head: dict[str, Json] = {"serial": change.serial, "action": change.action}
+        if change.replaces:
+            head["replaces"] = change.replaces
         rows += [head | field_to_json(replace(_shown(field), source=None)) for field in change.fields] or [head]
     return sha256(rows)
 
 
 def summary(plan: Plan) -> dict[str, int]:
-    """How many devices each action concerns, and how many none does."""
+    """How many devices each action concerns, how many need none, and how many are set aside."""
     counts = {action.value: sum(change.action is action for change in plan.changes) for action in Action}
-    return counts | {"unchanged": plan.unchanged}
+    return counts | {"unchanged": plan.unchanged, "observed": len(plan.observed), "paused": len(plan.paused)}
 
 
 def to_json(plan: Plan) -> dict[str, Json]:
@@ -60,6 +63,9 @@ def to_json(plan: Plan) -> dict[str, Json]:
         "nested": plan.nested if isinstance(plan.nested, str) else {**plan.nested},
         "summary": dict(summary(plan)),
         "changes": [_change_to_json(change) for change in plan.changes],
+        "guards": [_check_to_json(check) for check in plan.guards],
+        "observed": [_change_to_json(change) for change in plan.observed],
+        "paused": list(plan.paused),
         "refusals": [
             {"rule": refusal.rule, "message": refusal.message, "override": refusal.override}
             for refusal in plan.refusals
@@ -94,7 +100,7 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
         revision=document["revision"],
         changes=tuple(_change_from_json(item) for item in document["changes"]),
         unchanged=document["summary"]["unchanged"],
-        refusals=tuple(Refusal(**item) for item in document["refusals"]),
+        guards=tuple(GuardCheck(**item) for item in document["guards"]),
         standing=tuple(
             Standing(
                 Serial(item["serial"]),
@@ -106,12 +112,15 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
         targets=tuple(document["targets"]),
         digest=document["digest"],
         nested=document["nested"],
+        observed=tuple(_change_from_json(item) for item in document["observed"]),
+        paused=tuple(Serial(serial) for serial in document["paused"]),
     )
     if digest(plan.changes) != plan.digest:
         raise PlanFileError("its digest does not fit its changes: it was edited; plan again")
-    if len({change.serial for change in plan.changes}) < len(plan.changes):
+    every = (*plan.changes, *plan.observed)
+    if len({*(change.serial for change in every), *plan.paused}) < len(every) + len(plan.paused):
         raise PlanFileError("it names a serial twice; plan again")
-    for change in plan.changes:
+    for change in every:
         for field in change.fields:
             if field.sensitive and (field.before, field.after) != (ABSENT, ABSENT):
                 raise PlanFileError(f"it holds a value for the secret {field.path} of {change.serial}; plan again")
@@ -131,10 +140,20 @@ def _fault(document: Any, schema: dict[str, Any]) -> str:  # noqa: ANN401 - what
     return f"{'/'.join(map(str, error.absolute_path)) or 'the document'}: {error.message[:200]}"
 
 
+def _check_to_json(check: GuardCheck) -> dict[str, Json]:
+    result: dict[str, Json] = {"rule": check.rule, "passed": check.passed, "message": check.message}
+    if check.override:
+        result["override"] = check.override
+    numbers = {"measured": check.measured, "limit": check.limit}
+    return result | {key: number for key, number in numbers.items() if number is not None}
+
+
 def _change_to_json(change: Change) -> dict[str, Json]:
     result: dict[str, Json] = {"serial": change.serial, "action": change.action}
     if change.source:
         result["source"] = source_to_json(change.source)
+    if change.replaces:
+        result["replaces"] = change.replaces
     result |= {"before": change.before, "after": change.after}
     if change.unknown:
         result["unknown"] = change.unknown
@@ -154,5 +173,6 @@ def _change_from_json(item: Mapping[str, Any]) -> Change:
         before=item["before"],
         after=item["after"],
         unknown=item.get("unknown"),
+        replaces=Serial(item["replaces"]) if "replaces" in item else None,
         source=source_from_json(item["source"]) if "source" in item else None,
     )

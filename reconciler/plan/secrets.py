@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.errors import StalePlan
-from reconciler.model import ABSENT, Change, Device, DeviceState, Serial
+from reconciler.model import ABSENT, Change, Device, DeviceState, Json, Serial
+from reconciler.plan.decommission import retired
 from reconciler.pointer import get
 
 
@@ -22,28 +23,40 @@ def filled(
     serials: frozenset[Serial],
     desired: Mapping[Serial, Device],
     states: Mapping[Serial, DeviceState],
+    *,
+    decommission: Mapping[str, Json] | None = None,
 ) -> tuple[Change, ...]:
     """The changes, those of `serials` with their secrets as the inventory and the snapshot hold them now.
 
-    Raises StalePlan if one of these devices has left the inventory.
+    What the inventory does not say of a device that had left it is in the snapshot and in the fields that
+    `decommission` names. Raises StalePlan if one of the other devices has left the inventory.
     """
-    gone = sorted(serials - desired.keys())
-    if gone:
-        raise StalePlan(f"{gone[0]} left the inventory since this plan was made; nothing was sent; plan again", gone)
     return tuple(
-        _filled(change, desired[change.serial], states.get(change.serial)) if change.serial in serials else change
+        _filled(change, desired.get(change.serial), states.get(change.serial), decommission)
+        if change.serial in serials
+        else change
         for change in changes
     )
 
 
-def _filled(change: Change, device: Device, state: DeviceState | None) -> Change:
+def _filled(
+    change: Change, device: Device | None, state: DeviceState | None, patch: Mapping[str, Json] | None
+) -> Change:
+    had_left = change.source is None
+    if had_left and state is not None and patch is not None:
+        wanted: Mapping[str, Json] = retired(state, patch)
+    elif device is not None and not had_left:
+        wanted = device.fields
+    else:
+        moved = "stopped being one to decommission" if had_left else "left the inventory"
+        raise StalePlan(
+            f"{change.serial} {moved} since this plan was made; nothing was sent; plan again", [change.serial]
+        )
     held = state.fields if state else {}
     return replace(
         change,
         fields=tuple(
-            replace(field, before=get(held, field.path), after=get(device.fields, field.path))
-            if field.sensitive
-            else field
+            replace(field, before=get(held, field.path), after=get(wanted, field.path)) if field.sensitive else field
             for field in change.fields
         ),
     )

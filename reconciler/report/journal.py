@@ -49,36 +49,42 @@ def entry_json(entry: Entry, hidden: Hidden, run: Entry | None = None) -> str:
     return json.dumps(document)
 
 
-def standing(state: DeviceState) -> str:
-    """In one word, the worst first: unknown, divergent, unconfirmed or applied."""
+Frozen = Callable[[DeviceState], bool]
+"""Whether the lifecycle lets a device change no more."""
+
+
+def standing(state: DeviceState, frozen: Frozen) -> str:
+    """In one word, the worst first: unknown, divergent, unconfirmed, or else frozen or applied."""
     if state.unknown:
         return "unknown"
     if state.divergence:
         return "divergent"
-    return "unconfirmed" if state.unconfirmed else "applied"
+    if state.unconfirmed:
+        return "unconfirmed"
+    return "frozen" if frozen(state) else "applied"
 
 
-def list_text(snapshot: Snapshot) -> str:
+def list_text(snapshot: Snapshot, frozen: Frozen) -> str:
     """A line for each device: serial, number of fields, standing."""
     width = max((len(serial) for serial in snapshot.devices), default=0)
     rows = [f"{'SERIAL':{width}}  FIELDS  STANDING"]
     for serial, state in sorted(snapshot.devices.items()):
-        rows.append(f"{serial:{width}}  {len(state.fields):6}  {standing(state)}")
+        rows.append(f"{serial:{width}}  {len(state.fields):6}  {standing(state, frozen)}")
     return printable_lines(rows)
 
 
-def list_json(snapshot: Snapshot) -> str:
+def list_json(snapshot: Snapshot, frozen: Frozen) -> str:
     """The `list` form of schemas/state.schema.json."""
     devices: list[Json] = [
-        {"serial": serial, "fields": len(state.fields), "standing": standing(state)}
+        {"serial": serial, "fields": len(state.fields), "standing": standing(state, frozen)}
         for serial, state in sorted(snapshot.devices.items())
     ]
     return json.dumps(_head(snapshot) | {"devices": devices}, indent=2)
 
 
-def show_text(serial: Serial, state: DeviceState, hidden: Hidden) -> str:
+def show_text(serial: Serial, state: DeviceState, hidden: Hidden, frozen: Frozen) -> str:
     """One device: its fields as last applied, and what stands in the way of calling it done."""
-    rows = [f"{serial}  {standing(state)}"]
+    rows = [f"{serial}  {standing(state, frozen)}"]
     leaves = list(_leaves(state.fields))
     width = max((len(dotted(path)) for path, _ in leaves), default=0)
     rows += [f"  {dotted(path):{width}}  {_shown(value, path, hidden, longest=None)}" for path, value in leaves]
@@ -99,9 +105,9 @@ def show_text(serial: Serial, state: DeviceState, hidden: Hidden) -> str:
     return printable_lines(rows)
 
 
-def show_json(serial: Serial, state: DeviceState, snapshot: Snapshot, hidden: Hidden) -> str:
+def show_json(serial: Serial, state: DeviceState, snapshot: Snapshot, hidden: Hidden, frozen: Frozen) -> str:
     """The `show` form of schemas/state.schema.json."""
-    document: dict[str, Json] = {"serial": serial, "standing": standing(state)}
+    document: dict[str, Json] = {"serial": serial, "standing": standing(state, frozen)}
     document |= _masked_data(device_to_json(state), hidden)
     return json.dumps(_head(snapshot) | document, indent=2)
 

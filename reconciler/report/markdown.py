@@ -5,27 +5,38 @@ from collections.abc import Iterator
 import click
 
 from reconciler.model import Plan
-from reconciler.report.text import plan_text, summary_line
+from reconciler.report.guards import guards_table
+from reconciler.report.text import plan_lines, summary_line
 
 LIMIT = 60_000
 """Characters of the plan; what a comment or a summary takes, with room for the rest."""
 
 
 def plan_markdown(plan: Plan, *, full: bool = False) -> str:
-    """The summary, what needs attention, and the plan in a fence that colours its lines."""
+    """The summary, what needs attention, the plan in a fence that colours its lines, and what the guards found."""
     lines = [f"### {_bare(summary_line(plan))}", ""]
     if plan.refusals:
-        rules = ", ".join(sorted({refusal.rule for refusal in plan.refusals}))
+        rules = ", ".join(refusal.rule for refusal in plan.refusals)
         lines += [f"**Refused by a guard ({rules}): apply will not run.**", ""]
-    if plan.changes or plan.standing:
-        text = "\n".join(_marked(_bare(plan_text(plan, full=full))))
+    if plan.changes or plan.standing or plan.observed or plan.paused:
+        text = "\n".join(_marked(_bare("\n".join(plan_lines(plan, full=full)))))
         if len(text) > LIMIT:
             text = text[:LIMIT].rpartition("\n")[0] + "\n… cut here; reconciler plan --full shows all"
         fence = _fence(text)
         lines += ["<details open><summary>Changes</summary>", "", f"{fence}diff", text, fence, "", "</details>", ""]
+    if plan.guards:
+        text = "\n".join(guards_table(plan.guards))
+        fence, opened = _fence(text), " open" if plan.refusals else ""
+        head = f"<details{opened}><summary>Guards: {_verdict(plan)}</summary>"
+        lines += [head, "", f"{fence}diff", text, fence, "", "</details>", ""]
     if plan.digest:
         lines += [f"<sub>digest {plan.digest[:12]} · state revision {plan.revision}</sub>", ""]
     return "\n".join(lines)
+
+
+def _verdict(plan: Plan) -> str:
+    refused = len(plan.refusals)
+    return f"{refused} of {len(plan.guards)} refuse" if refused else f"all {len(plan.guards)} pass"
 
 
 def _marked(text: str) -> Iterator[str]:
@@ -33,8 +44,12 @@ def _marked(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         body = line.lstrip(" ")
         indent = line[: len(line) - len(body)]
-        if body.startswith(("+ ", "- ")):
+        if body.startswith("± "):
+            yield "+" + indent + body[1:]
+        elif body.startswith(("+ ", "- ")):
             yield body[0] + indent + body[1:]
+        elif body.startswith("x "):
+            yield "-" + indent + body[1:]
         elif body.startswith(("~ ", "! ")):
             yield "!" + indent + body[1:]
         else:

@@ -1,165 +1,129 @@
-"""A plan as text for people: only what changes, and the same change once however many devices it concerns."""
+"""A plan as text for people: what one line causes once, what changes alike once, and no more than fits on a screen."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from click import style
 
-from reconciler.model import ABSENT, Action, Change, FieldChange, Plan
-from reconciler.pointer import split
+from reconciler.model import ABSENT, Action, Divergence, Plan, Serial
 from reconciler.printable import dotted, printable, value
+from reconciler.report.guards import guards_text, refusals_text
+from reconciler.report.lines import NAMED
+from reconciler.report.screen import full_lines, legend, screen_lines
 
-SYMBOLS = {Action.ADOPT: "+", Action.UPDATE: "~", Action.RESEND: "!", Action.RELEASE: "-"}
-COLORS = {"+": "green", "~": "yellow", "!": "magenta", "-": "red"}
-LINES = 30
-"""How many lines each action takes, a whole device more or less, unless all are asked for."""
-DETAILED_ADOPTIONS = 3
-"""Up to so many adopted devices are shown with all their fields."""
-NAMED = 12
-"""So many members of a group are named."""
+SCREEN = 40
+"""Lines of a whole plan, unless all are asked for."""
+LEAST = 18
+"""Lines that the changes take if need be, however many refusals there are."""
+OBSERVED = 8
+"""Lines for devices that are only observed, if others change, with the title."""
+STANDING = 4
+"""Lines for what stands."""
+NAMES = 120
+"""Characters of a list of names."""
+UNUSUAL = {Action.RESEND, Action.DECOMMISSION, Action.REPLACE}
+"""Actions that are not mentioned where there are none."""
 
 
-def plan_text(plan: Plan, *, full: bool = False) -> str:
-    """The whole plan; `full` names every device."""
+def plan_text(plan: Plan, *, full: bool = False, refusals: bool = True) -> str:
+    """The whole plan; `full` names every device and every field. Without `refusals`, somebody else explains them."""
+    guards = [*guards_text(plan.guards)]
+    return "\n".join([*plan_lines(plan, full=full, refusals=refusals, below=len(guards)), *guards])
+
+
+def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: int = 0) -> Iterator[str]:
+    """The plan without the last section, of what the guards found, which takes `below` lines."""
 
     def merges(name: str) -> bool:
         return (plan.nested if isinstance(plan.nested, str) else plan.nested.get(name)) == "merge"
 
-    only = [f"Only devices that match: {printable(', '.join(plan.targets))}"] if plan.targets else []
-    lines = [*only, *_changes(plan.changes, full, merges), *_standing(plan), *_refusals(plan), summary_line(plan)]
-    return "\n".join(lines)
+    head = [f"Only devices that match: {_cut(', '.join(plan.targets), full=full)}"] if plan.targets else []
+    head += legend(plan.changes) if plan.changes else []
+    refused = [*refusals_text(plan.guards), ""] if refusals and plan.refusals else []
+    tail = [*_paused(plan, full=full), *_standing(plan, full=full), *refused, summary_line(plan)]
+    if full:
+        changes, observed = full_lines(plan.changes, merges), full_lines(plan.observed, merges)
+    else:
+        room = SCREEN - len(head) - len(tail) - below
+        aside = (OBSERVED if plan.changes else room) if plan.observed else 0
+        changes = screen_lines(plan.changes, merges, max(LEAST, room - aside))
+        observed = screen_lines(plan.observed, merges, aside - 1)
+    yield from head
+    yield from changes
+    yield from _observed(observed)
+    yield from tail
 
 
 def summary_line(plan: Plan) -> str:
-    """How many devices each action concerns, or that none needs one."""
-    unchanged = f"{plan.unchanged:,}"
-    if not plan.changes:
-        standing = len({item.serial for item in plan.standing})
-        if standing:
-            return style("No changes.", bold=True) + f" {standing:,} of {unchanged} devices do not stand as declared."
-        every = f"All {unchanged} devices are" if plan.unchanged != 1 else "The one device is"
-        return style("No changes.", bold=True) + f" {every} as declared."
-    counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
-    parts = [
-        f"{counts[action]:,} to {action}" for action in Action if action is not Action.RESEND or counts[Action.RESEND]
-    ]
-    return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged} unchanged."
+    """How many devices each action concerns, or that none needs one; then those that no action is for."""
+    aside = [f"{len(plan.observed):,} observed"] if plan.observed else []
+    aside += [f"{len(plan.paused):,} paused"] if plan.paused else []
+    if plan.changes:
+        counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
+        parts = [f"{counts[action]:,} to {action}" for action in Action if counts[action] or action not in UNUSUAL]
+        unchanged = ", ".join([f"{plan.unchanged:,} unchanged", *aside])
+        return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged}."
+    one = plan.unchanged == 1
+    if standing := len({item.serial for item in plan.standing}):
+        state = f"{standing:,} of {plan.unchanged:,} devices do not stand as declared"
+    elif aside:
+        state = f"{plan.unchanged:,} device{' is' if one else 's are'} as declared"
+    else:
+        state = "The one device is as declared" if one else f"All {plan.unchanged:,} devices are as declared"
+    differ = [f"{len(plan.observed):,} observed and different"] if plan.observed else []
+    return style("No changes.", bold=True) + f" {', '.join([state, *differ, *aside[len(differ) :]])}."
 
 
-def _changes(changes: Sequence[Change], full: bool, merges: Callable[[str], bool]) -> Iterator[str]:  # noqa: FBT001
-    if not changes:
-        return
-    used = [action for action in Action if any(change.action is action for change in changes)]
-    yield "  ".join(f"{_symbol(SYMBOLS[action])} {action}" for action in used)
-    yield ""
-    for action in used:
-        groups = list(_groups([change for change in changes if change.action is action], full))
-        brief = action is Action.ADOPT and not full and len(groups) > DETAILED_ADOPTIONS
-        shown = list(groups if full else _first_lines(groups, brief=brief))
-        width = max(len(_who(group)) for group in shown)
-        for group in shown:
-            yield from _group(group, width, brief, merges)
-        hidden = sum(len(group) for group in groups[len(shown) :])
-        if hidden:
-            yield f"{_symbol(SYMBOLS[action])} … and {hidden:,} more to {action} (--full names them)"
-        if brief or hidden or action is Action.RELEASE:
-            yield ""
-
-
-def _groups(changes: Sequence[Change], full: bool) -> Iterator[list[Change]]:  # noqa: FBT001 - private
-    """Changes of the same shape together, in order of their first member; adoptions and `full` plans one by one."""
-    shapes: dict[object, list[Change]] = {}
-    for change in changes:
-        single = full or change.action is Action.ADOPT
-        shape = [(field.path, value(field.before), value(field.after)) for field in change.fields]
-        shapes.setdefault(change.serial if single else repr(shape), []).append(change)
-    yield from shapes.values()
-
-
-def _first_lines(groups: Sequence[list[Change]], *, brief: bool) -> Iterator[list[Change]]:
-    """As many groups as fit into LINES lines, and always one."""
-    used = 0
-    for group in groups:
-        if used >= LINES:
-            return
-        used += 1 if brief or not group[0].fields else len(group[0].fields) + 2
-        yield group
-
-
-def _who(group: Sequence[Change]) -> str:
-    if len(group) == 1:
-        return group[0].serial
-    names = ", ".join(change.serial for change in group[:NAMED])
-    return f"{len(group):,} devices: {names}" + (", … (--full names them)" if len(group) > NAMED else "")
-
-
-def _group(group: Sequence[Change], width: int, brief: bool, merges: Callable[[str], bool]) -> Iterator[str]:  # noqa: FBT001
-    first = group[0]
-    symbol = _symbol(SYMBOLS[first.action])
-    place = f"{first.source.file}:{first.source.line}" if first.source and len(group) == 1 else ""
-    note = {
-        Action.RELEASE: "no longer in the inventory: forgotten, nothing is sent",
-        Action.RESEND: "the last PUT had no trustworthy answer: sent again"
-        if first.unknown
-        else "the server does not show what was sent: sent again",
-    }.get(first.action, "")
-    if brief:
-        note = f"{len(first.fields)} field{'s' if len(first.fields) != 1 else ''}"
-    head = f"{symbol} {style(_who(group), bold=True)}"
-    pad = " " * (width - len(_who(group))) if brief or first.action is Action.RELEASE else ""
-    yield head + pad + "".join(f"  {style(printable(part), dim=True)}" for part in (place, note) if part)
-    if not brief and first.fields:
-        names = max(len(dotted(field.path)) for field in first.fields)
-        for field in first.fields:
-            yield "    " + _field(field, names, place.rpartition(":")[0], merges)
+def _observed(lines: Iterable[str]) -> Iterator[str]:
+    """Set apart, and with no symbol at the start of a line, so that nobody takes them for what is sent."""
+    quoted = [f"  | {line}" for line in lines if line]
+    if quoted:
+        yield style("Observed, not sent ($manage: observe):", bold=True)
+        yield from quoted
         yield ""
 
 
-def _field(field: FieldChange, width: int, file: str, merges: Callable[[str], bool]) -> str:
-    symbol = "+" if field.before is ABSENT else "-" if field.after is ABSENT else "~"
-    line = f"{_symbol(symbol)} {dotted(field.path):<{width}}  {_values(field, merges)}"
-    if field.source and file:
-        line += style(
-            f"  :{field.source.line}" if field.source.file == file else f"  {printable(str(field.source))}", dim=True
-        )
-    return line
+def _paused(plan: Plan, *, full: bool) -> Iterator[str]:
+    if plan.paused:
+        yield f"{style('Paused, left alone ($manage: pause):', bold=True)} {_names(plan.paused, full=full)}"
+        yield ""
 
 
-def _values(field: FieldChange, merges: Callable[[str], bool]) -> str:
-    before, after = ("(sensitive)",) * 2 if field.sensitive else (value(field.before), value(field.after))
-    if field.before is ABSENT:
-        return after
-    if field.after is not ABSENT:
-        return f"{before} → {after}"
-    name, *inside = split(field.path)
-    if inside and not merges(name):
-        return f"{before} → removed"
-    return f"no longer managed; the device keeps {before}"
-
-
-def _standing(plan: Plan) -> Iterator[str]:
-    shown = plan.standing[:LINES]
-    for item in shown:
-        for found in item.divergence[:NAMED]:
-            held = "lacks it" if found.echoed is ABSENT else f"holds {value(found.echoed)}"
-            sent = "was removed" if found.sent is ABSENT else f"was sent as {value(found.sent)}"
-            yield f"{style('divergent', fg='yellow')} {item.serial}: {dotted(found.path)} {sent}; the server {held}"
+def _standing(plan: Plan, *, full: bool) -> Iterator[str]:
+    """What holds for many devices once, or everything for each device."""
+    said: dict[tuple[Serial | None, str, str], list[Serial]] = {}
+    for item in plan.standing:
+        apart = item.serial if full else None
+        for found in item.divergence:
+            said.setdefault((apart, "divergent", _divergent(found)), []).append(item.serial)
         if item.unconfirmed:
             names = ", ".join(printable(name) for name in item.unconfirmed)
-            yield f"{style('unconfirmed', fg='yellow')} {item.serial}: {names} accepted by the server, never shown"
-    if len(plan.standing) > len(shown):
-        yield f"… and {len(plan.standing) - len(shown):,} more divergent or unconfirmed (reconciler state list)"
-    if shown:
+            text = f"{_cut(names, full=full)} accepted by the server, never shown"
+            said.setdefault((apart, "unconfirmed", text), []).append(item.serial)
+    rows = sorted(said.items(), key=lambda row: -len(row[1]))
+    shown = rows if full else rows[:STANDING]
+    for (_, kind, text), serials in shown:
+        who = serials[0] if len(serials) == 1 else f"{len(serials):,} devices: {_names(serials, full=full)}"
+        yield f"{style(kind, fg='yellow')} {who}: {text}"
+    if rows[len(shown) :]:
+        devices = len({serial for _, serials in rows[len(shown) :] for serial in serials})
+        yield f"… and more that is divergent or unconfirmed, on {devices:,} devices (reconciler state list)"
+    if rows:
         yield "Declare what the server holds, or send again what was declared: reconciler apply --resend"
         yield ""
 
 
-def _refusals(plan: Plan) -> Iterator[str]:
-    for refusal in plan.refusals:
-        yield f"{style('refused', fg='red', bold=True)} by {refusal.rule}: {printable(refusal.message)}"
-        yield f"  {printable(refusal.override)}"
-    if plan.refusals:
-        yield ""
+def _divergent(found: Divergence) -> str:
+    held = "lacks it" if found.echoed is ABSENT else f"holds {value(found.echoed)}"
+    sent = "was removed" if found.sent is ABSENT else f"was sent as {value(found.sent)}"
+    return f"{dotted(found.path)} {sent}; the server {held}"
 
 
-def _symbol(symbol: str) -> str:
-    return style(symbol, fg=COLORS[symbol], bold=True)
+def _names(serials: Sequence[Serial], *, full: bool) -> str:
+    shown = serials if full else serials[:NAMED]
+    more = len(serials) - len(shown)
+    return _cut(", ".join(shown), full=full) + (f", … and {more:,} more" if more else "")
+
+
+def _cut(text: str, *, full: bool) -> str:
+    text = printable(text)
+    return text if full or len(text) <= NAMES else f"{text[:NAMES]} …"

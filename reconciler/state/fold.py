@@ -7,7 +7,7 @@
     rejected    as before the intent; but if that was uncertain, unknown stays: the earlier PUT may still have struck
     not-sent    like rejected
     unknown     unknown stays
-    released, forgotten   the device is gone
+    released, replaced, forgotten   the device is gone
 
 What diverges or is unconfirmed in other fields than the intent's stays so. A device whose first PUT is not yet answered
 has no fields; if that PUT turns out to have done nothing, it is gone again.
@@ -59,7 +59,7 @@ def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
             )
         case EntryKind.REJECTED | EntryKind.NOT_SENT | EntryKind.UNKNOWN:
             return _unanswered(*_pending(state, entry), entry)
-        case EntryKind.RELEASED | EntryKind.FORGOTTEN:
+        case EntryKind.RELEASED | EntryKind.REPLACED | EntryKind.FORGOTTEN:
             return None
         case EntryKind.RUN | EntryKind.ENDED | EntryKind.UNLOCKED:
             raise ValueError(f"{_place(entry)} is not about a device")

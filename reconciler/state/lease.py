@@ -16,13 +16,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.errors import LeaseLost, Locked, StateError
+from reconciler.errors import LeaseLost, Locked, StateBusy, StateError
 from reconciler.model import Holder, Json, Lease
 from reconciler.state.backend import Backend
 from reconciler.state.holder import is_dead
 
 TTL = 90.0
 HEARTBEAT = 15.0
+
+
+def patience(environ: Mapping[str, str]) -> float:
+    """Seconds to wait for another holder unless told otherwise; in CI longer than an orphaned lease lives."""
+    return 120.0 if environ.get("CI", "").lower() not in {"", "0", "false"} else 10.0
 
 
 class Held:
@@ -52,12 +57,13 @@ def hold(
     timeout: float,
     ttl: float = TTL,
     heartbeat: float = HEARTBEAT,
-    waiting: Callable[[Locked], None] = lambda _: None,
+    waiting: Callable[[Locked | StateBusy], None] = lambda _: None,
     now: Callable[[], float] = time.time,
 ) -> Iterator[Held]:
     """Hold the lease of `backend`, renewed every `heartbeat` seconds, for as long as the block runs.
 
-    Waits up to `timeout` seconds for another holder, calling `waiting` once if it has to, then raises Locked.
+    Waits up to `timeout` seconds for another holder, calling `waiting` once if it has to, then raises Locked; likewise
+    for another program that keeps a lock on the file, with StateBusy.
     A lease that cannot be given back at the end runs out by itself: that is no reason to fail a run that is done.
     """
     held = Held(_acquire(backend, holder, timeout, ttl, waiting), now)
@@ -104,13 +110,15 @@ def lease_from_json(item: Mapping[str, Any]) -> Lease:
     return Lease(**{**item, "holder": Holder(**item["holder"])})
 
 
-def _acquire(backend: Backend, holder: Holder, timeout: float, ttl: float, waiting: Callable[[Locked], None]) -> Lease:
+def _acquire(
+    backend: Backend, holder: Holder, timeout: float, ttl: float, waiting: Callable[[Locked | StateBusy], None]
+) -> Lease:
     deadline = time.monotonic() + timeout
     told = False
     while True:
         try:
             return backend.acquire(holder, ttl=ttl)
-        except Locked as error:
+        except (Locked, StateBusy) as error:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise

@@ -46,10 +46,10 @@ def from_json(document: Mapping[str, Any], *, lineage: str) -> tuple[Draft, ...]
 
 
 def awaited(drafts: Iterable[Draft], devices: Mapping[Serial, DeviceState]) -> tuple[Draft, ...]:
-    """Those of the outcomes that answer a PUT which is still unknown, and is the one of their run."""
-    found = []
+    """Those of the outcomes that answer a PUT which is still unknown, and is the one of their run; one a device."""
+    found: dict[Serial, Draft] = {}
     for draft in drafts:
         state = devices.get(draft.serial) if draft.serial else None
-        if state and state.unknown and state.unknown.run == draft.run and not state.unknown.given_up:
-            found.append(draft)
-    return tuple(found)
+        if draft.serial and state and state.unknown and state.unknown.run == draft.run and not state.unknown.given_up:
+            found.setdefault(draft.serial, draft)
+    return tuple(found.values())

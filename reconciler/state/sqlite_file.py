@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from reconciler.errors import StateCorrupt, StateError, StateTooNew
+from reconciler.errors import StateBusy, StateCorrupt, StateError, StateTooNew
 
 APPLICATION_ID = 0x7A726563
 FORMAT = 1
@@ -129,9 +129,8 @@ def _recognise(db: sqlite3.Connection, path: Path) -> None:
 
 
 _DAMAGE = {"CORRUPT", "NOTADB", "ERROR", "CONSTRAINT", "MISMATCH", "FORMAT", "SCHEMA", "RANGE"}
+_LOCKED = {"BUSY", "LOCKED"}
 _TROUBLE = {
-    "BUSY": f"another process was writing it for more than {BUSY_SECONDS:.0f} s; try again",
-    "LOCKED": f"another process was writing it for more than {BUSY_SECONDS:.0f} s; try again",
     "READONLY": "it, its folder or the file system is read-only for this user; nothing was written",
     "CANTOPEN": "it or its folder may not be opened by this user; nothing was written",
     "PERM": "this user may not open it; nothing was written",
@@ -150,6 +149,11 @@ def _explained(path: Path) -> Iterator[None]:
         family = name.removeprefix("SQLITE_").split("_")[0]
         if family in _DAMAGE:
             raise damaged(path, str(error)) from error
+        if family in _LOCKED:
+            raise StateBusy(
+                f"{path} was locked by another program for more than {BUSY_SECONDS:.0f} s; nothing was written;"
+                f" close what has it open, and run again ({name})"
+            ) from error
         words = _TROUBLE.get(family, "nothing was written")
         raise StateError(f"{path}: {words} ({error}; {name})") from error
     except OSError as error:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import reconcile
-from reconciler.apply import pace
 from reconciler.apply.device_api import DeviceApi
 from reconciler.config import load
 from reconciler.model import Draft, EntryKind, Lease
@@ -122,6 +121,4 @@ def _around_put(during: Callable[[], None] | None = None, after: Callable[[], No
 
 
 if __name__ == "__main__":
-    pace.BASE = 0.01  # seconds of back-off: many tries in little time
-    pace.MARGIN = 0.1
     main()

@@ -86,7 +86,9 @@ def _declared(serial: str, generation: int) -> dict[str, Json]:
 @pytest.fixture
 def world(tmp_path: Path, sandbox: Sandbox) -> Iterator[World]:
     (tmp_path / "inventory").mkdir()
-    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 100000\nburst = 1000\nconcurrency_min = 8\n")
+    (tmp_path / "reconciler.toml").write_text(
+        "[api]\nrate_per_second = 100000\nburst = 1000\nconcurrency_min = 8\nbackoff_base = 0.01\nlinger = 0.1\n"
+    )
     sandbox.seed(*FLEET)
     with subprocess.Popen(
         [sys.executable, Path(__file__).with_name("crash_driver.py")],
@@ -118,15 +120,40 @@ def test_a_kill_in_any_window_converges(window: str, world: World) -> None:
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_devices_that_left_are_decommissioned_whatever_window_a_kill_strikes(window: str, world: World) -> None:
+    with (world.folder / "reconciler.toml").open("a") as settings:
+        settings.write('[on_removed]\ndevice = "decommission"\n')
+    stay, kills = FLEET[:2], 0
+    world.declare(FLEET[:26], 0)
+    assert world.apply() == 0
+    for nth in (1, 2, 4):
+        gone = FLEET[2 : 2 + 6 * nth]
+        world.declare([*stay, *FLEET[2 + 6 * nth : 26]], 0)
+        kills += world.apply(kill=window, nth=nth) == -9
+        held = {serial for serial in gone if world.sandbox.device(serial)["status"] == "decommissioned"}
+        world.converges(stay, 0, done=world.durably_applied() & held)
+        with closing(open_state("sqlite:.reconciler/state.db", world.folder)) as state:
+            devices = state.read().devices
+        for serial in gone:
+            assert world.sandbox.device(serial)["status"] == "decommissioned"
+            assert devices[Serial(serial)].fields == {"status": "decommissioned", "location": f"{serial} 0"}
+
+    assert kills >= 2, "the window must have been hit"
+
+
+@pytest.mark.timeout(3600)
 def test_kills_at_random_instants_converge(world: World) -> None:
     luck = random.Random(7)  # noqa: S311 - not for secrets
     generation = kills = midway = 0
+    reach = 0.25  # seconds: follows how fast this machine is just now, or no kill would strike midway
     world.declare(FLEET, generation)
     while kills < KILLS:
-        code = world.apply(after=luck.uniform(0.02, 0.25))
+        code = world.apply(after=luck.uniform(0.02, reach))
         kills += code == -9
         done = world.durably_applied() & _at(world, FLEET, generation)
         midway += 0 < len(done) < len(FLEET)
+        reach = reach * 0.9 if code == 0 else min(reach * 1.1, 5.0) if not done else reach
         if code == 0 or kills % 10 == 0:
             world.converges(FLEET, generation, done=done)
             generation += 1

@@ -11,10 +11,11 @@ import pytest
 from examples import AP
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
-from reconciler.apply.device_api import BODY_CAP, DeviceApi
+from reconciler.apply.device_api import DeviceApi
 from reconciler.apply.token import Token
 from reconciler.model import Serial
 
+CAP = 100_000
 Serve = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -70,6 +71,8 @@ def _api(base_url: str, *, body: Literal["plain", "data-string"] = "plain", time
         auth_scheme="Bearer",
         body=body,
         timeout=timeout,
+        connect_timeout=timeout,
+        max_answer_bytes=CAP,
         concurrency=2,
     )
 
@@ -131,7 +134,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
         raw(b"SSH-2.0-OpenSSH\r\n\r\n"),
         raw(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 200_000 + b"\r\n\r\n"),
         raw(response(b"{}", headers="Content-Encoding: gzip\r\n")),
-        raw(response(b" " * (BODY_CAP + 1))),
+        raw(response(b" " * (CAP + 1))),
         raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *([b"ffff\r\n" + b" " * 65535 + b"\r\n"] * 20)),
     ],
     ids=["hang-up", "short", "not-http", "huge-header", "gzip", "too-long", "endless-chunks"],

@@ -5,13 +5,16 @@ import selectors
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import pytest
 from examples import applied, desired
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
-from reconciler.apply.run import Tempo, pace
+from reconciler.apply.pace import Tempo, Waits
+from reconciler.apply.run import pace
 from reconciler.canonical import canonical
 from reconciler.errors import ApiError, AuthenticationError, ReconcilerError, StateError
 from reconciler.model import Applied, Draft, EntryKind, Json, NotAttempted, Outcome, Rejected, Serial, Unknown
@@ -34,6 +37,9 @@ TEMPO = Tempo(
     rate_per_second=1e6,
     burst=1000,
     attempts=4,
+    backoff_base=0.5,
+    backoff_ceiling=60,
+    retry_after_max=300,
     concurrency=4,
     concurrency_min=4,
     retry_budget_pct=10,
@@ -84,17 +90,18 @@ class World:
     jitter: float = 0.0
     under_way: list[int] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
-    def run(self, *serials: str, released: Sequence[str] = (), attempts: int = 4, not_before: float = 0.0) -> "World":
+    def run(self, *serials: str, released: Sequence[str] = (), not_before: float = 0.0) -> "World":
         old = {serial: {"vlan": 1} for serial in (*serials, *released)}
         new: dict[str, Mapping[str, Json]] = {serial: {"vlan": 2} for serial in serials}
         changes = diff(desired(new), applied(old))
         tasks = [Task(change, {"vlan": 2} if change.fields else {}, not_before=not_before) for change in changes]
         with asyncio.Runner(loop_factory=VirtualTime) as runner:
-            runner.run(self._run(tasks, attempts))
+            runner.run(self._run(tasks))
         return self
 
-    async def _run(self, tasks: Sequence[Task], attempts: int) -> None:
+    async def _run(self, tasks: Sequence[Task]) -> None:
         stop = Stop()
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -116,16 +123,17 @@ class World:
             self.journal += drafts
             self.log += [f"{draft.kind} {draft.serial}" for draft in drafts]
 
+        waits = Waits(self.said.append, loop.time)
         execution = Execution(
             tasks,
             put=put,
             append=append,
-            pace=pace(self.tempo, clock=loop.time, sleep=stop.sleep),
+            pace=pace(self.tempo, waits, clock=loop.time, sleep=stop.sleep),
+            waits=waits,
             stop=stop,
             clock=Clock(lambda: self.wall + loop.time() - began, lambda: self.jitter),
             run_id="run",
-            attempts=attempts,
-            concurrency=self.tempo.concurrency,
+            tempo=self.tempo,
             progress=lambda _: None,
         )
         await execution.run()
@@ -247,6 +255,15 @@ def test_a_stop_lets_what_is_in_flight_finish_and_starts_nothing_new() -> None:
     assert [line for line in world.log if line.startswith("put")] == ["put A"]
 
 
+def test_a_stop_reaches_those_who_wait_for_a_request_to_end() -> None:
+    world = World(tempo=replace(TEMPO, concurrency=6, concurrency_min=6), latency=1.0)
+    world.on_put = lambda stop: stop.now("interrupted") if len(world.sent_at) == 14 else None
+    world.run(*[f"D{number:02}" for number in range(40)])
+
+    assert len(world.sent_at) == 14
+    assert sorted(world.kinds().values()) == ["Applied"] * 14 + ["NotAttempted"] * 26
+
+
 def test_a_stop_ends_the_retries() -> None:
     world = World()
     world.replies["A"] = [LOST] * 4
@@ -310,7 +327,7 @@ def test_five_unknown_serials_at_the_start_end_the_run() -> None:
 
     assert world.error is None
     puts = [line for line in world.log if line.startswith("put")]
-    assert 5 <= len(puts) <= 13, "what is in flight then may finish"
+    assert 5 <= len(puts) <= 8, "what is in flight then may finish"
     assert "check api.base_url" in next(
         outcome.reason for outcome in world.outcomes.values() if isinstance(outcome, NotAttempted)
     )
@@ -336,6 +353,10 @@ def test_a_server_that_fails_everything_costs_no_more_than_the_requests_and_the_
 
     puts = sum(line.startswith("put") for line in world.log)
     assert puts <= 200 + 10 + 20
+    assert [line.split(": ") for line in world.said] == [
+        ["the server fails request after request; one more will try it", f"waiting {seconds} s"]
+        for seconds in (30, 60, 120, 240, 480)
+    ]
     assert isinstance(world.error, ApiError)
     assert "NotAttempted" in world.kinds().values(), "the breaker must have ended the run"
 
@@ -359,6 +380,7 @@ def test_a_request_that_must_wait_is_not_sent_before_its_time() -> None:
 
     assert world.kinds() == {"A": "Applied"}
     assert world.sent_at[0] >= 1035.0
+    assert world.said == ["an unanswered request with other values may still arrive: waiting 35 s"]
 
 
 def test_no_more_requests_are_under_way_than_the_server_bears() -> None:
@@ -392,3 +414,18 @@ def test_retry_after_holds_every_worker() -> None:
 
     assert world.kinds() == dict.fromkeys(serials, "Applied")
     assert world.sent_at[1] - world.sent_at[0] >= 60
+    assert world.said == ["the server asks for a pause (Retry-After): waiting 60 s"]
+
+
+@pytest.mark.parametrize("spent", [{"attempts": 1}, {"retry_budget_pct": 0, "retry_budget_floor": 0}])
+def test_retry_after_holds_every_worker_even_if_the_device_that_was_told_is_not_tried_again(
+    spent: dict[str, Any],
+) -> None:
+    serials = [f"D{number}" for number in range(9)]
+    world = World(tempo=replace(TEMPO, **spent))
+    world.replies["D1"] = [status(503, "60")]
+    world.latency = 1.0
+    world.run(*serials)
+
+    assert world.kinds() == {serial: "Unknown" if serial == "D1" else "Applied" for serial in serials}
+    assert min(later - world.sent_at[4] for later in world.sent_at[5:]) >= 60, "four were under way"

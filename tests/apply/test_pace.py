@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.apply.breaker import Breaker
-from reconciler.apply.pace import CEILING, MARGIN, PATIENCE, Pace, backoff, retry_after, settled_at
+from reconciler.apply.pace import Pace, Waits, backoff, retry_after, settled_at
 from reconciler.model import Intent
 
 NOON = 1_763_899_200.0  # 2025-11-23 12:00:00 UTC
@@ -26,9 +26,17 @@ class Time:
         self.now += seconds
 
 
-def paced(time: Time, *, rate: float, burst: int) -> Pace:
-    breaker = Breaker(low=50, high=50, threshold=10, cooldown=30, probes=5, clock=time)
-    return Pace(rate=rate, burst=burst, budget_pct=10, budget_floor=10, breaker=breaker, clock=time, sleep=time.sleep)
+def paced(time: Time, *, rate: float, burst: int, said: list[str] | None = None) -> Pace:
+    return Pace(
+        rate=rate,
+        burst=burst,
+        budget_pct=10,
+        budget_floor=10,
+        breaker=Breaker(low=50, high=50, threshold=10, cooldown=30, probes=5, clock=time),
+        waits=Waits((list[str]() if said is None else said).append, time),
+        clock=time,
+        sleep=time.sleep,
+    )
 
 
 async def one_request(pace: Pace) -> None:
@@ -86,7 +94,10 @@ def test_retries_are_a_tenth_of_the_requests_and_ten() -> None:
 
 @given(st.integers(1, 50), st.floats(0, 1, exclude_max=True))
 def test_a_back_off_stays_below_its_ceiling(attempt: int, jitter: float) -> None:
-    assert 0 <= backoff(attempt, jitter=jitter) <= min(CEILING, 0.5 * 2.0 ** (attempt - 1))
+    wait = backoff(attempt, base=0.5, ceiling=60, jitter=jitter)
+
+    assert 0 <= wait <= min(60, 0.5 * 2.0 ** (attempt - 1))
+    assert backoff(attempt, base=1, ceiling=120, jitter=jitter) == 2 * wait
 
 
 @pytest.mark.parametrize(
@@ -96,7 +107,7 @@ def test_a_back_off_stays_below_its_ceiling(attempt: int, jitter: float) -> None
         ("", None),
         ("7", 7),
         (" 7 ", 7),
-        ("99999999999999999999", PATIENCE),
+        ("99999999999999999999", 300),
         ("Sun, 23 Nov 2025 12:00:30 GMT", 30),
         ("Sun, 23 Nov 2025 11:00:00 GMT", 0),
         ("Sun, 23 Nov 2025 12:00:30", 30),
@@ -108,14 +119,45 @@ def test_a_back_off_stays_below_its_ceiling(attempt: int, jitter: float) -> None
     ],
 )
 def test_retry_after_is_understood_as_a_delay_or_a_date(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header, now=NOON) == seconds
+    assert retry_after(header, now=NOON, longest=300) == seconds
 
 
 def test_a_different_body_waits_until_the_earlier_request_can_no_longer_arrive() -> None:
     crashed = Intent({"vlan": 2}, (), run="r")
     given_up = replace(crashed, given_up="2025-11-23T12:00:00.000Z")
 
-    assert settled_at(None, {"vlan": 3}, now=NOON, timeout=30) == 0
-    assert settled_at(crashed, {"vlan": 2}, now=NOON, timeout=30) == 0
-    assert settled_at(crashed, {"vlan": 3}, now=NOON, timeout=30) == NOON + 30 + MARGIN
-    assert settled_at(given_up, {"vlan": 3}, now=NOON + 1000, timeout=30) == NOON + 30 + MARGIN
+    assert settled_at(None, {"vlan": 3}, now=NOON, timeout=30, linger=5) == 0
+    assert settled_at(crashed, {"vlan": 2}, now=NOON, timeout=30, linger=5) == 0
+    assert settled_at(crashed, {"vlan": 3}, now=NOON, timeout=30, linger=5) == NOON + 35
+    assert settled_at(given_up, {"vlan": 3}, now=NOON + 1000, timeout=30, linger=7) == NOON + 37
+
+
+def test_a_clock_that_was_put_right_makes_nobody_wait_for_longer() -> None:
+    tomorrow = Intent({"vlan": 2}, (), run="r", given_up="2025-11-24T12:00:00.000Z")
+
+    assert settled_at(tomorrow, {"vlan": 3}, now=NOON, timeout=30, linger=5) == NOON + 35
+
+
+def test_a_long_wait_is_told_once_and_not_by_every_worker() -> None:
+    time, said = Time(), list[str]()
+    pace = paced(time, rate=1000, burst=50, said=said)
+    pace.hold(60)
+
+    async def all_at_once() -> None:
+        turns: list[Awaitable[None]] = [one_request(pace) for _ in range(10)]
+        await asyncio.gather(*turns)
+
+    asyncio.run(all_at_once())
+
+    assert said == ["the server asks for a pause (Retry-After): waiting 60 s"]
+
+
+def test_a_wait_is_told_again_when_it_grows_and_not_at_all_when_it_is_short() -> None:
+    time, said = Time(), list[str]()
+    waits = Waits(said.append, time)
+    for seconds in (2.9, 30.0, 30.0, 32.0, 90.0):
+        waits.tell("the reason", seconds)
+    time.now += 200
+    waits.tell("the reason", 30.0)
+
+    assert said == [f"the reason: waiting {seconds} s" for seconds in (30, 90, 30)]

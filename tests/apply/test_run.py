@@ -12,7 +12,8 @@ from examples import applied, desired
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.judge import Task
-from reconciler.apply.run import Carried, Tempo, carry_out
+from reconciler.apply.pace import Tempo
+from reconciler.apply.run import Carried, carry_out
 from reconciler.canonical import canonical
 from reconciler.errors import Interrupted, LeaseLost
 from reconciler.model import Draft, EntryKind, Json, Serial
@@ -22,6 +23,9 @@ TEMPO = Tempo(
     rate_per_second=1000,
     burst=100,
     attempts=2,
+    backoff_base=0.5,
+    backoff_ceiling=60,
+    retry_after_max=300,
     concurrency=2,
     concurrency_min=2,
     retry_budget_pct=10,
@@ -71,6 +75,7 @@ def carried(api: Api, journal: list[Draft], may_send: Callable[[], bool] = lambd
         max_duration=None,
         progress=lambda _: None,
         trace=lambda _: None,
+        say=lambda _: None,
     )
 
 

@@ -46,6 +46,7 @@ class Convergence(RuleBasedStateMachine):
         (self.folder / "schemas").mkdir()
         (self.folder / "reconciler.toml").write_text(
             "[api]\nrate_per_second = 100000\nburst = 1000\ntimeout = 1\nbreaker_cooldown = 0.01\n"
+            "backoff_base = 0.01\nlinger = 0.1\n"
         )
         self.schema = packaged_schema("device")
         (self.folder / "schemas" / "device.schema.json").write_text(json.dumps(self.schema))
@@ -91,6 +92,9 @@ class Convergence(RuleBasedStateMachine):
 
     @rule(share=st.integers(20, 100), seed=st.integers(0, 1000))
     def apply_while_responses_are_lost(self, share: int, seed: int) -> None:
+        for serial in self.fleet:  # so that there is something to lose
+            self.fleet[serial]["name"] = f"before loss {seed}"
+        self._write()
         self.sandbox.faults(f"drop-after-commit:{share}%,seed={seed}")
         code = self._apply()
         STRUCK["lost"] += sum(bool(request.faults) for request in self.sandbox.requests("PUT"))

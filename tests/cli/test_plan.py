@@ -35,13 +35,20 @@ def test_only_the_changed_field_is_shown_with_its_line(declare: Declare, run: Ru
     assert "status" not in ran.stdout
 
 
-def test_no_changes_says_so_in_one_line(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+def test_no_changes_says_so_in_one_line_and_what_the_guards_found_below(
+    declare: Declare, run: Run, sandbox: Sandbox
+) -> None:
     sandbox.seed("AP-1")
     declare("a.yaml", serial_number="AP-1", status="active")
     run("apply", "--auto-approve", environ=sandbox.environ)
     ran = run("plan", "--detailed-exitcode")
 
-    assert (ran.code, ran.stdout, ran.stderr) == (0, "No changes. The one device is as declared.\n", "")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert ran.stdout == (
+        "No changes. The one device is as declared.\n"
+        "Guards: 0 changed (limit 30 %) · 0 released (limit 5 %) · fan-out 0 (no limit) · no field protected"
+        " · no freeze window\n"
+    )
 
 
 def test_the_json_document_fits_its_schema_and_is_what_out_saves(declare: Declare, run: Run, tmp_path: Path) -> None:
@@ -114,10 +121,60 @@ def test_a_fleet_that_changes_alike_is_shown_once(declare: Declare, run: Run, sa
 
     ran = run("plan")
     assert ran.code == 0
-    assert "AP-011, … (--full names them)" in ran.stdout
+    assert "AP-011, …\n" in ran.stdout
+    assert "\n--full shows every device and every field.\n" in ran.stdout
     assert ran.stdout.count("maintenance") == 1
     assert "refused by max_changed_pct: the plan would update 40 of 40 devices (100 %); the limit is 30 %" in ran.stdout
     assert run("plan", "--full").stdout.count('"active" → "maintenance"') == 40
+
+
+def test_one_line_that_changes_a_fleet_is_told_once(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    serials = [f"AP-{number:02}" for number in range(9)]
+    sandbox.seed(*serials)
+    declare("_defaults.yaml", 'device_type: kiosk\nstatus: active\nname: "k-{serial_number}"\n')
+    for serial in serials:
+        declare(f"{serial}.yaml", serial_number=serial)
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    declare("_defaults.yaml", 'device_type: kiosk\nstatus: maintenance\nname: "kiosk-{serial_number}"\n')
+
+    ran = run("plan", "--out", "p.json")
+    assert '~ inventory/_defaults.yaml:2  status  "active" → "maintenance"  on 9 devices\n' in ran.stdout
+    assert ':3  name    → 9 different values  on 9 devices, such as AP-00: "kiosk-AP-00"\n' in ran.stdout
+    assert len(json.loads((tmp_path / "p.json").read_text())["changes"]) == 9
+    assert run("show", "p.json").stdout == ran.stdout
+
+
+def test_observed_and_paused_devices_are_in_every_output_and_nothing_is_sent(
+    declare: Declare, run: Run, sandbox: Sandbox
+) -> None:
+    sandbox.seed("AP-1", "AP-2", "AP-3", "AP-4")
+    for number in range(1, 5):
+        declare(f"{number}.yaml", serial_number=f"AP-{number}", status="active")
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    for number, manage in enumerate(("observe", "pause", "observe"), start=1):
+        status = "active" if number == 3 else "maintenance"
+        declare(f"{number}.yaml", f"serial_number: AP-{number}\nstatus: {status}\n$manage: {manage}\n")
+
+    ran = run("plan", "--detailed-exitcode", "--out", "p.json")
+    assert ran.code == 0
+    assert ran.stdout.splitlines()[:-1] == [
+        "Observed, not sent ($manage: observe):",
+        "  | ~ AP-1  inventory/1.yaml:1",
+        '  |     ~ status  "active" → "maintenance"  :2',
+        "",
+        "Paused, left alone ($manage: pause): AP-2",
+        "",
+        "No changes. 2 devices are as declared, 1 observed and different, 1 paused.",
+    ]
+    assert run("show", "p.json").stdout == ran.stdout
+    document = json.loads(run("plan", "--format", "json").stdout)
+    assert [change["serial"] for change in document["observed"]] == ["AP-1"]
+    assert (document["paused"], document["changes"]) == (["AP-2"], [])
+    sent = len(sandbox.requests())
+    assert run("apply", "p.json", environ=sandbox.environ).stdout == f"{ran.stdout.splitlines()[-2]}\n"
+    assert len(sandbox.requests()) == sent
 
 
 def test_a_secret_is_never_shown(declare: Declare, run: Run, tmp_path: Path) -> None:

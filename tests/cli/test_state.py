@@ -256,3 +256,53 @@ def test_unlock_of_what_is_not_locked_is_an_error(run: Run) -> None:
     ran = run("state", "unlock", "7f3a")
 
     assert (ran.code, ran.stderr) == (1, "error: the state is not locked; there is nothing to unlock\n")
+
+
+# --- recover ---------------------------------------------------------------------------------------------------------
+
+
+def recovery(backend: SqliteBackend, file: Path, *entries: Json) -> str:
+    document: Json = {"format_version": 1, "lineage": backend.read().lineage, "run": "run-2", "entries": list(entries)}
+    file.write_text(json.dumps(document))
+    return file.name
+
+
+@pytest.fixture
+def awaiting(backend: SqliteBackend) -> SqliteBackend:
+    """The same state, in which a run ended between a PUT of AP-0001 and its answer."""
+    lease = backend.acquire(Holder("ci/run-42", "elsewhere", "", 7, ""), ttl=900)
+    fields: list[Json] = [{"path": "/name", "before": "Lobby", "after": "Hall"}]
+    data: dict[str, Json] = {"action": "update", "fields": fields, "body": {"name": "Hall"}}
+    backend.append(lease, [Draft(EntryKind.INTENT, stamp(time.time()), "run-2", Serial("AP-0001"), data)])
+    backend.release(lease)
+    return backend
+
+
+ANSWER: dict[str, Json] = {
+    "kind": "applied",
+    "at": "2026-01-01T00:00:00.000Z",
+    "serial": "AP-0001",
+    "data": {"status": 200, "attempts": 1},
+}
+
+
+def test_an_answer_that_stands_twice_in_a_file_is_taken_once(run: Run, awaiting: SqliteBackend, tmp_path: Path) -> None:
+    ran = run("state", "recover", recovery(awaiting, tmp_path / "r.json", ANSWER, ANSWER))
+
+    assert (ran.code, ran.stderr) == (0, "Recovered 1 of 2 answers; the others were known already.\n")
+    assert awaiting.read().devices[Serial("AP-0001")].fields["name"] == "Hall"
+    assert awaiting.verify() == 11
+
+
+@pytest.mark.parametrize(
+    "data", [{"status": 200}, {"divergence": "none"}, {"divergence": [{}]}, {"divergence": [{"path": 1}]}]
+)
+def test_an_answer_that_is_none_is_an_error_and_nothing_is_recorded(
+    data: Json, run: Run, awaiting: SqliteBackend, tmp_path: Path
+) -> None:
+    forged: Json = {**ANSWER, "kind": "divergent", "data": data}
+    ran = run("state", "recover", recovery(awaiting, tmp_path / "r.json", forged))
+
+    assert ran.code == 1
+    assert ran.stderr.startswith("error: these answers cannot be recorded: ")
+    assert awaiting.verify() == 9

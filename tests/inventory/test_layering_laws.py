@@ -69,6 +69,8 @@ def test_the_winner_of_every_leaf_says_its_value(layers: tuple[Layer, ...]) -> N
     fields = resolved(layers, ListRules(), TODAY)
 
     for path, value in leaves(fields):
+        if value == {}:  # what is left of a map whose keys were taken away
+            continue
         said = origin(layers, path, TODAY)
         assert said is not None
         if said.verb == "overrides":
@@ -76,7 +78,7 @@ def test_the_winner_of_every_leaf_says_its_value(layers: tuple[Layer, ...]) -> N
             assert spelled(get({"o": said.override.value}, "/o" + path.removeprefix(said.override.path))) == spelled(
                 value
             )
-        elif value != {}:
+        else:
             assert said.verb == "sets"
             assert spelled(get(said.layer.values, path)) == spelled(value)
 

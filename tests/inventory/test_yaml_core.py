@@ -183,7 +183,8 @@ def test_depth_32_is_read_and_33_refused() -> None:
 def test_a_text_made_of_problems_is_not_read_to_its_end() -> None:
     parsed = parse("- &a\n" * 100_000, "a.yaml")
 
-    assert len(parsed.problems) == MAX_PROBLEMS
+    assert len(parsed.problems) == MAX_PROBLEMS + 1
+    assert parsed.problems[-1].code == "RC414"
     assert parsed.value is ABSENT
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -6,7 +7,10 @@ from examples import AP, Fleet, applied, desired, unanswered
 
 from reconciler.model import Snapshot
 from reconciler.plan.diff import diff
-from reconciler.plan.guard import guard
+from reconciler.plan.guard import RULES, guard
+from reconciler.policy import GuardSettings
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def fleet(count: int, **values: Any) -> Fleet:  # noqa: ANN401 - JSON
@@ -14,9 +18,12 @@ def fleet(count: int, **values: Any) -> Fleet:  # noqa: ANN401 - JSON
 
 
 def rules(new: Fleet, snapshot: Snapshot, *, protected: Sequence[str] = (), **limits: Any) -> list[str]:  # noqa: ANN401
-    defaults = {"max_changed_pct": 30.0, "max_released_pct": 5.0, "floor": 10} | limits
-    changes = diff(desired(new), snapshot, removed=limits.get("removed", "release"))
-    return [refusal.rule for refusal in guard(changes, snapshot.devices, protected=protected, **defaults)]
+    removed = limits.pop("removed", "release")
+    changes = diff(desired(new), snapshot, removed=removed)
+    settings = GuardSettings(protected=tuple(protected), **limits)
+    checks = guard(changes, snapshot.devices, limits=settings, moment=NOON, removed=removed)
+    assert [check.rule for check in checks] == list(RULES)
+    return [check.rule for check in checks if not check.passed]
 
 
 @pytest.mark.parametrize(("changed", "refused"), [(30, []), (31, ["max_changed_pct"])])
@@ -65,13 +72,9 @@ def test_what_has_no_answer_must_not_be_forgotten_unasked() -> None:
 
 def test_every_refusal_says_how_to_go_on() -> None:
     snapshot = applied(fleet(100, vlan=1))
-    [refusal] = guard(
-        diff(desired(fleet(100, vlan=2)), snapshot),
-        snapshot.devices,
-        max_changed_pct=30.0,
-        max_released_pct=5.0,
-        floor=10,
-    )
+    changes = diff(desired(fleet(100, vlan=2)), snapshot)
+    checks = guard(changes, snapshot.devices, limits=GuardSettings(), moment=NOON)
+    [refusal] = [check for check in checks if not check.passed]
 
     assert "100 of 100 devices" in refusal.message
     assert "--allow max_changed_pct" in refusal.override

@@ -1,36 +1,64 @@
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from examples import AP, Fleet, applied, desired, fleets
 from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from reconciler.errors import PlanFileError
 from reconciler.inventory.schema import packaged_schema
-from reconciler.model import ABSENT, NEVER_SENT, Divergence, Plan, Refusal, Serial, Source, Standing
+from reconciler.model import ABSENT, NEVER_SENT, Divergence, GuardCheck, Json, Plan, Serial, Source, Standing
 from reconciler.plan.diff import diff
+from reconciler.plan.guard import RULES, guard
 from reconciler.plan.marks import Marks
 from reconciler.plan.plan_file import digest, from_json, to_json
+from reconciler.policy import GuardSettings
 
 SCHEMA = packaged_schema("plan")
 
 
-def planned(new: Fleet, old: Fleet, marks: Marks | None = None) -> Plan:
-    changes = diff(desired(new), applied(old), marks=marks)
-    return Plan("lineage", 7, changes, 3, digest=digest(changes))
+def planned(
+    new: Fleet,
+    old: Fleet,
+    marks: Marks | None = None,
+    *,
+    limits: GuardSettings | None = None,
+    patch: Mapping[str, Json] | None = None,
+) -> Plan:
+    changes = diff(desired(new), applied(old), marks=marks, decommission=patch)
+    moment = datetime(2026, 11, 24, tzinfo=UTC)
+    checks = guard(changes, applied(old).devices, limits=limits or GuardSettings(), moment=moment)
+    return Plan("lineage", 7, changes, 3, digest=digest(changes), guards=checks)
 
 
 def read(document: object) -> Plan:
     return from_json(json.loads(json.dumps(document)), SCHEMA)
 
 
-@given(fleets, fleets)
-def test_a_plan_file_round_trips(new: Fleet, old: Fleet) -> None:
+@given(fleets, fleets, st.integers(0, 3), st.floats(0, 100), st.none() | st.just({"status": "decommissioned"}))
+def test_a_plan_file_round_trips(
+    new: Fleet, old: Fleet, most: int, share: float, patch: Mapping[str, Json] | None
+) -> None:
     assume(not any(NEVER_SENT & held.keys() for held in new.values()))
-    plan = planned(new, old)
+    limits = GuardSettings(
+        max_changed_pct=share, max_released_pct=share, floor=0, max_changed=most, max_adopted=most, protected=("a",)
+    )
+    plan = planned(new, old, limits=limits, patch=patch)
 
     assert read(to_json(plan)) == plan
+    assert [check.rule for check in read(to_json(plan)).guards] == list(RULES)
+
+
+def test_what_refuses_is_said_twice_and_read_once() -> None:
+    plan = planned({}, {AP: {"vlan": 1}}, limits=GuardSettings(max_released=0))
+    document = to_json(plan)
+
+    assert [refusal.rule for refusal in plan.refusals] == ["max_released"]
+    assert read(document | {"refusals": []}) == plan
 
 
 def test_everything_beside_the_changes_round_trips_too() -> None:
@@ -39,9 +67,14 @@ def test_everything_beside_the_changes_round_trips_too() -> None:
     plan = replace(
         plan,
         changes=(change,),
-        refusals=(Refusal("protected", "no", "do this"),),
+        guards=(
+            GuardCheck("protected", passed=False, message="no", override="do this"),
+            GuardCheck("max_changed_pct", passed=True, message="1 of 3", measured=100 / 3, limit=50.0),
+        ),
         standing=(Standing(AP, (Divergence("/vlan", 1, ABSENT),)),),
         targets=("AP-*",),
+        observed=(replace(change, serial=Serial("AP-2")),),
+        paused=(Serial("AP-3"),),
     )
 
     assert read(to_json(plan)) == plan
@@ -65,6 +98,32 @@ def test_no_secret_is_ever_in_a_plan_file() -> None:
     assert "hunter2" not in document
     assert '"old"' not in document
     assert [field.sensitive for field in read(to_json(plan)).changes[0].fields] == [True, False]
+
+
+def test_who_is_observed_or_paused_is_counted_apart_and_is_not_in_the_digest() -> None:
+    plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
+    more = replace(plan, observed=(replace(plan.changes[0], serial=Serial("AP-2")),), paused=(Serial("AP-3"),))
+    document: Any = to_json(more)
+
+    assert document["digest"] == plan.digest
+    assert {key: count for key, count in document["summary"].items() if count} == {
+        "update": 1,
+        "unchanged": 3,
+        "observed": 1,
+        "paused": 1,
+    }
+
+
+def test_no_secret_of_an_observed_device_is_in_a_plan_file() -> None:
+    plan = planned({AP: {"psk": "hunter2"}}, {AP: {"psk": "old"}}, Marks(secret=frozenset({"/psk"})))
+    observed = replace(plan, changes=(), observed=plan.changes, digest=digest(()))
+    document: Any = to_json(observed)
+    assert "hunter2" not in json.dumps(document)
+    assert '"old"' not in json.dumps(document)
+
+    document["observed"][0]["fields"][0]["after"] = "EVIL"
+    with pytest.raises(PlanFileError, match="holds a value for the secret"):
+        read(document)
 
 
 def _edit(document: Any, **edits: object) -> object:  # noqa: ANN401 - JSON
@@ -114,5 +173,6 @@ def test_a_serial_that_is_named_twice_is_refused() -> None:
     plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
     twice = replace(plan, changes=plan.changes * 2, digest=digest(plan.changes * 2))
 
-    with pytest.raises(PlanFileError, match="twice"):
-        read(to_json(twice))
+    for wrong in (twice, replace(plan, observed=plan.changes), replace(plan, paused=(AP,))):
+        with pytest.raises(PlanFileError, match="twice"):
+            read(to_json(wrong))

@@ -1,10 +1,10 @@
 import click
 from examples import AP, PLACE, Fleet, applied, desired, unanswered
 
-from reconciler.model import ABSENT, DeviceState, Divergence, Plan, Refusal, Serial, Snapshot, Standing
+from reconciler.model import ABSENT, DeviceState, Divergence, GuardCheck, Plan, Serial, Snapshot, Standing
 from reconciler.plan.diff import diff
 from reconciler.plan.marks import Marks
-from reconciler.report.text import plan_text
+from reconciler.report.text import SCREEN, plan_text
 
 
 def text(new: Fleet, old: Fleet | Snapshot, *, full: bool = False, marks: Marks | None = None) -> list[str]:
@@ -49,6 +49,7 @@ def test_few_adoptions_show_their_fields_and_many_one_line_each() -> None:
 
     assert "    + vlan  2" in few
     assert "+ AP-3  inventory/lobby.yaml:3  1 field" in many
+    assert many[-3] == "--full shows every device and every field."
 
 
 def test_ten_thousand_devices_read_on_one_screen_and_none_is_forgotten() -> None:
@@ -56,9 +57,12 @@ def test_ten_thousand_devices_read_on_one_screen_and_none_is_forgotten() -> None
     new = {serial: {"vlan": -1} for serial in list(old)[:9_000]} | {f"LT-{number}": {"a": 1} for number in range(700)}
     lines = text(new, old)
 
-    assert len(lines) < 80
-    assert "~ … and 8,990 more to update (--full names them)" in lines
-    assert "+ … and 670 more to adopt (--full names them)" in lines
+    assert len(lines) <= SCREEN
+    shown = len([line for line in lines if line.startswith("~ AP-")])
+    left = f"{9_000 - shown:,}"
+    assert f"Left out: {left} more devices ({left} to update). --full shows every device and every field." in lines
+    assert "+ 700 devices to adopt, 700 fields in all:" in lines
+    assert [line.startswith("- 1,000 devices: AP-09000, AP-09001, ") for line in lines].count(True) == 1
     assert len([line for line in text(new, old, full=True) if line.startswith("~ AP-")]) == 9_000
 
 
@@ -67,8 +71,9 @@ def test_the_same_change_is_shown_once() -> None:
     lines = text({serial: {"vlan": 2} for serial in old}, old)
 
     names = ", ".join(f"AP-{number:02}" for number in range(12))
-    assert f"~ 13 devices: {names}, … (--full names them)" in lines
+    assert f"~ 13 devices: {names}, …" in lines
     assert lines.count("    ~ vlan  1 → 2") == 1
+    assert lines[-3] == "--full shows every device and every field."
 
 
 def test_a_secret_is_called_sensitive() -> None:
@@ -83,7 +88,7 @@ def test_what_stands_and_what_is_refused_is_part_of_the_plan() -> None:
         7,
         (),
         3,
-        refusals=(Refusal("protected", "no", "do this"),),
+        guards=(GuardCheck("protected", passed=False, message="no", override="do this"),),
         standing=(Standing(AP, (Divergence("/vlan", 2, 1),)), Standing(Serial("AP-2"), (), ("name", "vlan"))),
     )
     lines = click.unstyle(plan_text(plan)).splitlines()
@@ -91,7 +96,7 @@ def test_what_stands_and_what_is_refused_is_part_of_the_plan() -> None:
     assert "divergent AP-0001: vlan was sent as 2; the server holds 1" in lines
     assert "unconfirmed AP-2: name, vlan accepted by the server, never shown" in lines
     assert "refused by protected: no" in lines
-    assert lines[-1] == "No changes. 2 of 3 devices do not stand as declared."
+    assert lines[-2:] == ["No changes. 2 of 3 devices do not stand as declared.", "Guards: refused by protected"]
 
 
 def test_a_value_cannot_reach_the_terminal_raw() -> None:
@@ -106,3 +111,14 @@ def test_a_divergent_removal_says_so() -> None:
     plan = Plan("l", 1, (), 1, standing=(Standing(AP, state.divergence),))
 
     assert "divergent AP-0001: c.old was removed; the server holds 1" in click.unstyle(plan_text(plan))
+
+
+def test_what_holds_for_many_devices_stands_once() -> None:
+    serials = [Serial(f"AP-{number:03}") for number in range(300)]
+    plan = Plan("l", 1, (), 300, standing=tuple(Standing(serial, (), ("name",)) for serial in serials))
+    lines = click.unstyle(plan_text(plan)).splitlines()
+
+    names = ", ".join(serials[:12])
+    told = f"unconfirmed 300 devices: {names}, … and 288 more: name accepted by the server, never shown"
+    assert lines[0] == told
+    assert len(click.unstyle(plan_text(plan, full=True)).splitlines()) > 300

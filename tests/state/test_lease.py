@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from journal_drafts import Clock, holder, intent
 
-from reconciler.errors import LeaseLost, Locked, StateError
+from reconciler.errors import LeaseLost, Locked, StateBusy, StateError
 from reconciler.model import Holder, Lease
-from reconciler.state.lease import Held, hold, lease_from_json, lease_to_json, locked
+from reconciler.state.lease import TTL, Held, hold, lease_from_json, lease_to_json, locked, patience
 from reconciler.state.sqlite import SqliteBackend
 
 LEASE = Lease("7f3a", holder("ci/run-42", "h"), epoch=3, since=1_763_889_240.0, expires=1_763_889_360.0)
@@ -108,16 +108,48 @@ def test_a_failing_disk_costs_heartbeats_not_the_lease_nor_the_result(tmp_path: 
 
 
 def test_a_busy_lease_is_waited_for_and_the_wait_is_told_once(backend: SqliteBackend) -> None:
-    told: list[Locked] = []
+    told: list[Locked | StateBusy] = []
     busy = backend.acquire(holder("ci/run-42"), ttl=90)
 
-    def release(error: Locked) -> None:
+    def release(error: Locked | StateBusy) -> None:
         told.append(error)
         threading.Timer(0.7, backend.release, [busy]).start()
 
     with hold(backend, holder("bob@here"), timeout=30, waiting=release) as held:
         assert held.lease.holder.by == "bob@here"
-    assert [error.lease for error in told] == [busy]
+    assert [error.lease for error in told if isinstance(error, Locked)] == [busy]
+
+
+class LockedFile(SqliteBackend):
+    """Another program keeps a lock on the file, twice as long as SQLite waits."""
+
+    times = 2
+
+    def acquire(self, holder: Holder, *, ttl: float) -> Lease:
+        self.times -= 1
+        if self.times >= 0:
+            raise StateBusy("locked by another program")
+        return super().acquire(holder, ttl=ttl)
+
+
+def test_a_file_that_another_program_locks_is_waited_for_like_a_lease(tmp_path: Path) -> None:
+    told: list[Locked | StateBusy] = []
+    backend = LockedFile(tmp_path / "state.db")
+    with hold(backend, holder(), timeout=30, waiting=told.append) as held:
+        assert held.lease == backend.lease()
+    assert (len(told), backend.times) == (1, -1)
+
+    with pytest.raises(StateBusy), hold(LockedFile(tmp_path / "state.db"), holder(), timeout=0):
+        pytest.fail("the lock was not there")
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [({}, 10), ({"CI": "true"}, 120), ({"CI": "1"}, 120), ({"CI": "false"}, 10), ({"CI": ""}, 10)],
+)
+def test_in_ci_a_lease_is_waited_for_longer_than_an_orphaned_one_lives(environ: dict[str, str], seconds: int) -> None:
+    assert patience(environ) == seconds
+    assert patience({"CI": "true"}) > TTL
 
 
 def test_a_wait_ends_with_the_timeout(backend: SqliteBackend) -> None:

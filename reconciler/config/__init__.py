@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
+from reconciler.config import guards
 from reconciler.errors import ConfigError
 from reconciler.model import Nested
+from reconciler.policy import Freeze, GuardSettings, LifecycleSettings, OnRemovedSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class ApiSettings:
     route: str = "PUT /inventory_device_serial_operation/{serial_number}/"
     auth_scheme: str = "Bearer"
     token_command: str = ""
+    proxy: str = ""
     body: Literal["plain", "data-string"] = "plain"
     nested: Nested | dict[str, Nested] = "replace"
     rate_per_second: float = 5.0
@@ -29,7 +32,13 @@ class ApiSettings:
     concurrency: int = 16
     concurrency_min: int = 4
     timeout: float = 30.0
+    connect_timeout: float = 10.0
+    linger: float = 5.0
+    max_answer_bytes: int = 1 << 20
     attempts: int = 4
+    backoff_base: float = 0.5
+    backoff_ceiling: float = 60.0
+    retry_after_max: float = 300.0
     retry_budget_pct: float = 10.0
     retry_budget_floor: int = 10
     breaker_failures: int = 10
@@ -47,24 +56,6 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardSettings:
-    """`[guard]`: what a plan may do unasked. Percentages are of all devices in the state."""
-
-    max_changed_pct: float = 30.0
-    max_released_pct: float = 5.0
-    floor: int = 10
-    protected: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OnRemovedSettings:
-    """`[on_removed]`: what happens to what disappears from the inventory."""
-
-    field: Literal["release", "null", "error"] = "release"
-    device: Literal["release"] = "release"
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a run may depend on. Paths are absolute; `root` is the folder that relative ones start from."""
 
@@ -76,6 +67,7 @@ class Settings:
     lineage: str = ""
     api: ApiSettings = field(default_factory=ApiSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
+    lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     on_removed: OnRemovedSettings = field(default_factory=OnRemovedSettings)
 
 
@@ -162,6 +154,10 @@ def _build(kind: Any, table: Mapping[str, Any], name: str, prefix: str, given: M
         if is_dataclass(hint) and isinstance(value, dict):
             values[key] = _build(hint, value, name, f"{prefix}{key}.", {})
             continue
+        if hint == tuple[Freeze, ...] and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            tables = [_build(guards.FreezeTable, item, name, f"{prefix}{key}.", {}) for item in value]
+            values[key] = tuple(guards.window(table, f"{name}: {prefix}{key}") for table in tables)
+            continue
         read, expected = _reader(hint)
         if read is None or (read_value := read(value)) is None:
             raise ConfigError(f"{name}: {prefix}{key} is {value!r}; expected {expected}")
@@ -174,11 +170,15 @@ def _reader(hint: Any) -> tuple[Callable[[Any], Any] | None, str]:  # noqa: ANN4
     choices = get_args(hint) if get_origin(hint) is Literal else ()
     readers: dict[Any, tuple[Callable[[Any], Any], str]] = {
         int: (lambda value: value if type(value) is int else None, "a whole number"),
+        int | None: (lambda value: value if type(value) is int else None, "a whole number"),
         float: (_number, "a number below 1e308"),
         str: (lambda value: value if isinstance(value, str) else None, "a string"),
         Path: (lambda value: Path(value) if isinstance(value, str) else None, "a path"),
         Path | None: (lambda value: Path(value) if isinstance(value, str) else None, "a path"),
         tuple[str, ...]: (_strings, "a list of strings"),
+        tuple[Freeze, ...]: (lambda _: None, "tables, each under [[guard.freeze]]"),
+        dict[str, tuple[str, ...]]: (_moves, "a table of lists of strings"),
+        dict[str, Any]: (lambda value: value if isinstance(value, dict) else None, "a table of fields"),
         Nested | dict[str, Nested]: (_nested, 'one of "replace", "merge", or a table of these by field'),
     }
     if choices:
@@ -196,6 +196,12 @@ def _strings(value: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever T
     return tuple(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
 
+def _moves(value: Any) -> dict[str, tuple[str, ...]] | None:  # noqa: ANN401 - whatever TOML holds
+    lists = {key: _strings(item) for key, item in value.items()} if isinstance(value, dict) else {"": None}
+    moves = {key: item for key, item in lists.items() if item is not None}
+    return moves if len(moves) == len(lists) else None
+
+
 def _nested(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
     choices = value.values() if isinstance(value, dict) else [value]
     return value if all(choice in get_args(Nested) for choice in choices) else None
@@ -206,7 +212,7 @@ def _check(settings: Settings, name: str) -> None:
     for text in (str(settings.inventory), str(settings.schema), settings.state):
         if "\0" in text:
             raise ConfigError(f"{name}: {text!r} is no path")
-    api, guard = settings.api, settings.guard
+    api = settings.api
     if api.base_url:
         _check_url(api.base_url, name)
     method, _, path = api.route.partition(" ")
@@ -217,19 +223,22 @@ def _check(settings: Settings, name: str) -> None:
         or path.count("{serial_number}") != 1
     ):
         raise ConfigError(f'{name}: api.route is {api.route!r}; expected "PUT /PATH/{{serial_number}}/"')
+    if api.proxy:
+        _check_proxy(api.proxy, name)
     if not re.fullmatch(r"[!-~]+", api.auth_scheme):
         raise ConfigError(f"{name}: api.auth_scheme is {api.auth_scheme!r}; expected one word, such as Bearer")
-    bounds = [
-        (f"api.{key}", getattr(api, key), 0.001, 1e6) for key in ("rate_per_second", "timeout", "breaker_cooldown")
-    ]
+    positive = ("rate_per_second", "timeout", "connect_timeout", "breaker_cooldown")
+    bounds = [(f"api.{key}", getattr(api, key), 0.001, 1e6) for key in positive]
+    waits = ("linger", "backoff_base", "backoff_ceiling", "retry_after_max")
+    bounds += [(f"api.{key}", getattr(api, key), 0, 86400) for key in waits]
+    bounds += [("api.max_answer_bytes", api.max_answer_bytes, 1024, 1 << 30)]
     counts = ("burst", "concurrency", "concurrency_min", "attempts", "breaker_failures", "breaker_probes")
     bounds += [(f"api.{key}", getattr(api, key), 1, 1000) for key in counts]
     bounds += [(f"api.{key}", getattr(api, key), 0, 1000) for key in ("retry_budget_pct", "retry_budget_floor")]
-    bounds += [(f"guard.{key}", getattr(guard, key), 0, 100) for key in ("max_changed_pct", "max_released_pct")]
-    bounds += [("guard.floor", guard.floor, 0, 1e9)]
     for key, value, low, high in bounds:
         if not low <= value <= high:
             raise ConfigError(f"{name}: {key} is {value}; expected {low:g} to {high:g}")
+    guards.check(settings.guard, settings.lifecycle, settings.on_removed, name)
 
 
 def _check_url(base_url: str, name: str) -> None:
@@ -246,3 +255,14 @@ def _check_url(base_url: str, name: str) -> None:
         raise ConfigError(f"{name}: base_url must not hold a user, a query or a fragment")
     if url.scheme == "http" and host not in {"127.0.0.1", "localhost", "::1"}:
         raise ConfigError(f"{name}: base_url {base_url!r} would send the token in clear text; use https://")
+
+
+def _check_proxy(proxy: str, name: str) -> None:
+    try:
+        url = urlsplit(proxy)
+        usable = url.scheme in {"http", "https"} and url.hostname and url.port and not (url.username or url.password)
+    except ValueError:
+        usable = False
+    if not usable or not re.fullmatch(r"[!-~]{1,2000}", proxy):
+        shown = "not shown, since it names a user" if "@" in proxy else repr(proxy)
+        raise ConfigError(f"{name}: api.proxy is {shown}; expected http://HOST:PORT, without a user")

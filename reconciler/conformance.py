@@ -1,0 +1,121 @@
+"""Whether the schema takes what a plan leads to: nothing is planned or sent that the server would refuse."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+
+from reconciler.config import Settings
+from reconciler.errors import ConfigError, InventoryError, PlanFileError
+from reconciler.inventory import validate as fields
+from reconciler.inventory.compile import Schema, compiled
+from reconciler.inventory.document import Candidate, Finding
+from reconciler.inventory.files import display
+from reconciler.inventory.locate import capped, locate
+from reconciler.inventory.merge import ListRules
+from reconciler.inventory.schema import packaged_path, read_schema
+from reconciler.model import Action, Change, Device, DeviceState, Json, Problem, Serial, Source
+from reconciler.plan.lifecycle import strangers
+from reconciler.plan.marks import Marks, marks
+from reconciler.pointer import patched, split
+
+NULLED = 'it left the inventory, and on_removed.field is "null"'
+NO_NULL = 'restore the field, or set on_removed.field to "release": the device then keeps its value'
+
+
+def marked(settings: Settings) -> Marks:
+    """What the schema says about fields. Raises InventoryError without one to say so: then nothing may be shown."""
+    path = settings.schema or packaged_path("device")
+    match read_schema(path, display(settings.root, path)):
+        case dict() as document:
+            return marks(document)
+        case Problem() as problem:
+            raise InventoryError([problem])
+        case _:
+            return Marks()
+
+
+def check_settings(settings: Settings, document: Json) -> None:
+    """Raise ConfigError if the settings speak of values that the schema does not know."""
+    for words in strangers(settings.lifecycle, settings.on_removed.decommission, document):
+        raise ConfigError(f"{settings.file or 'the settings'}: {words}")
+
+
+def check_removals(
+    settings: Settings,
+    changes: Iterable[Change],
+    desired: Mapping[Serial, Device],
+    states: Mapping[Serial, DeviceState],
+) -> None:
+    """Raise InventoryError if `on_removed.field = "null"` would send a null that the schema does not take.
+
+    What is desired is valid already; so whatever is wrong with a device now is a null in place of what was removed.
+    """
+    nulled = [change for change in changes if any(field.after is None for field in change.fields)]
+    found = _misfits(settings, nulled, desired, states) if settings.on_removed.field == "null" else []
+    if found:
+        told = capped(
+            replace(finding, code="RC412", message=f"{finding.message}; {NULLED}", fix=NO_NULL)
+            for finding in found
+            if finding.message
+        )
+        raise InventoryError(
+            [
+                replace(item, excerpt="")
+                for item in locate(told, {item.file: settings.root / item.file for item in told})
+            ]
+        )
+
+
+def check_plan(settings: Settings, changes: Iterable[Change], states: Mapping[Serial, DeviceState]) -> None:
+    """Raise PlanFileError if a device would get a value that the schema does not take: the file was edited.
+
+    Or the schema was, since the plan was made.
+    """
+    found = _misfits(settings, changes, {}, states)
+    if found:
+        more = f", and {len(found) - 1} more like it" if len(found) > 1 else ""
+        raise PlanFileError(
+            f"this plan leads to what the schema does not take: {found[0].message}{more}; nothing was sent; plan again"
+        )
+
+
+def _misfits(
+    settings: Settings,
+    changes: Iterable[Change],
+    desired: Mapping[Serial, Device],
+    states: Mapping[Serial, DeviceState],
+) -> list[Finding]:
+    """What is wrong with the changed fields of each device, as its change leaves it. What is not sent is let be."""
+    sending = [change for change in changes if change.action is not Action.RELEASE]
+    if not sending:
+        return []
+    schema = _schema(settings)
+    check_settings(settings, schema.document)
+    secret, where = marks(schema.document).sensitive, fields.spots(ListRules(), date.min)
+    found: list[Finding] = []
+    for change in sending:
+        candidate = _left(change, desired.get(change.serial), states.get(change.serial))
+        changed = {split(field.path)[0] for field in change.fields}
+        for finding in fields.validate([candidate], schema, secret, where):
+            inside = split(finding.pointer.removeprefix(candidate.pointer))
+            if not inside or inside[0] in changed:
+                found.append(finding)
+    return found
+
+
+def _left(change: Change, device: Device | None, state: DeviceState | None) -> Candidate:
+    """The device as the change leaves it, at the place where it is declared."""
+    held = patched(state.fields if state else {}, [(field.path, field.after) for field in change.fields])
+    source = device.source if device else Source("", 1)
+    where = device.layers[-1].pointer if device and device.layers else ""
+    return Candidate(change.serial, {"serial_number": change.serial, **held}, source, where)
+
+
+def _schema(settings: Settings) -> Schema:
+    path = settings.schema or packaged_path("device")
+    name = display(settings.root, path)
+    found = read_schema(path, name)
+    schema = found if isinstance(found, Problem) else compiled(found, name)
+    if isinstance(schema, Schema):
+        return schema
+    raise InventoryError([schema] if isinstance(schema, Problem) else locate([schema], {name: path}))
