@@ -24,9 +24,10 @@ The number is the exit code of the process, inherited downwards.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from reconciler.model import GuardCheck, Lease, Problem, Serial
+if TYPE_CHECKING:
+    from reconciler.model import GuardCheck, Lease, Problem, Serial
 
 
 class ReconcilerError(Exception):
@@ -42,7 +43,7 @@ class ConfigError(ReconcilerError):
 class InventoryError(ReconcilerError):
     """The inventory has problems."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: "Sequence[Problem]") -> None:
         super().__init__(f"{len(problems)} problem{'s' if len(problems) != 1 else ''} in the inventory")
         self.problems = tuple(problems)
 
@@ -96,7 +97,7 @@ class Locked(ReconcilerError):
 
     exit_code = 5
 
-    def __init__(self, message: str, lease: Lease) -> None:
+    def __init__(self, message: str, lease: "Lease") -> None:
         super().__init__(message)
         self.lease = lease
 
@@ -112,7 +113,7 @@ class StalePlan(ReconcilerError):
 
     exit_code = 5
 
-    def __init__(self, message: str, serials: Sequence[Serial]) -> None:
+    def __init__(self, message: str, serials: "Sequence[Serial]") -> None:
         super().__init__(message)
         self.serials = tuple(serials)
 
@@ -122,7 +123,7 @@ class Refused(ReconcilerError):
 
     exit_code = 6
 
-    def __init__(self, refusals: Sequence[GuardCheck]) -> None:
+    def __init__(self, refusals: "Sequence[GuardCheck]") -> None:
         super().__init__("; ".join(refusal.message for refusal in refusals))
         self.refusals = tuple(refusals)
 

@@ -142,9 +142,9 @@ class Execution:
         self._in_flight[task.change.serial] = task
         outcome = await self._attempted(task)
         at = stamp(self._clock.wall())
-        draft = drafts.result(outcome, run=self._run_id, at=at)
-        if not await self._recorded(draft, *drafts.replaced(outcome, run=self._run_id, at=at)):
-            self.unrecorded.append(draft)
+        entries = drafts.results(outcome, run=self._run_id, at=at)
+        if not await self._recorded(*entries):
+            self.unrecorded += entries
         return outcome
 
     async def _recorded(self, *entries: Draft) -> bool:

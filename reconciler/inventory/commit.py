@@ -1,8 +1,9 @@
 """Which commit the inventory is at, for the audit trail."""
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from reconciler.git import told
 
 
 def commit_of(root: Path, environ: Mapping[str, str]) -> str:
@@ -10,15 +11,4 @@ def commit_of(root: Path, environ: Mapping[str, str]) -> str:
     for variable in ("GITHUB_SHA", "CI_COMMIT_SHA"):
         if environ.get(variable):
             return environ[variable]
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--verify", "--quiet", "HEAD"],  # noqa: S607 - the user's own git
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("ascii", "replace").strip() if done.returncode == 0 else ""
+    return (told(root, "rev-parse", "--verify", "--quiet", "HEAD", environ=environ) or "").strip()

@@ -9,10 +9,11 @@ from reconciler.policy import GuardSettings
 
 COUNTED = {
     "changed": (frozenset({Action.UPDATE}), "update"),
-    "released": (frozenset({Action.RELEASE, Action.DECOMMISSION}), "release"),
-    "adopted": (frozenset({Action.ADOPT}), "adopt"),
+    "released": (frozenset({Action.RELEASE, Action.DECOMMISSION, Action.REPLACE}), "release"),
+    "adopted": (frozenset({Action.ADOPT, Action.REPLACE}), "adopt"),
 }
-"""What the limits count, and what a plan is said to do. To send again what has no answer yet is none of these."""
+"""What the limits count, and what a plan is said to do. To send again what has no answer yet is none of these; to
+replace a device is both, to adopt one and to release another."""
 
 
 def limited(changes: Sequence[Change], settings: GuardSettings, *, total: int) -> Iterator[GuardCheck]:

@@ -15,8 +15,8 @@ def target(desired: DesiredState, snapshot: Snapshot, patterns: Iterable[str]) -
     """Both sides cut down to the devices that at least one pattern matches; whole if there are no patterns.
 
     A pattern is a serial, a glob over serials (`AP-*`), or `field=value` (`status=active`, `location=Lyon*`). The last
-    looks at the desired fields and, for devices that left the inventory, at the last applied ones. What a chosen device
-    replaces is chosen with it.
+    looks at the desired fields and, for devices that left the inventory, at the last applied ones. Of a device and
+    the one that it replaces, either chooses both.
     Raises Usage for a pattern that matches nothing.
     """
     patterns = tuple(patterns)
@@ -31,9 +31,10 @@ def target(desired: DesiredState, snapshot: Snapshot, patterns: Iterable[str]) -
             close = get_close_matches(pattern, fields, 1)
             raise Usage(f"--target {pattern!r} matches no device" + (f"; did you mean {close[0]}?" if close else ""))
         chosen |= found
-    chosen |= {device.replaces for serial in chosen if (device := desired.devices.get(serial)) and device.replaces}
+    swaps = [(serial, device.replaces) for serial, device in desired.devices.items() if device.replaces]
+    chosen |= {serial for swap in swaps if not chosen.isdisjoint(swap) for serial in swap}
     return (
-        DesiredState({serial: device for serial, device in desired.devices.items() if serial in chosen}),
+        replace(desired, devices={serial: device for serial, device in desired.devices.items() if serial in chosen}),
         replace(snapshot, devices={serial: state for serial, state in snapshot.devices.items() if serial in chosen}),
     )
 
