@@ -232,7 +232,7 @@ def _tasks(
         raise Refused(refusals)
     check_plan(settings, settled.todo, snapshot.devices)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
-    return settled.done, sorted(tasks, key=lambda task: task.not_before)
+    return settled.done, sorted(tasks, key=lambda task: (task.change.waits_for is not None, task.not_before))
 
 
 def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:

@@ -83,7 +83,7 @@ def _result(outcome: Outcome, *, run: str, at: str) -> Draft:
 
 def results(outcome: Outcome, *, run: str, at: str) -> tuple[Draft, ...]:
     """The outcome of an intent that was recorded before, and that the device which this one replaces is forgotten."""
-    old = outcome.change.replaces
+    old = None if outcome.change.kept else outcome.change.replaces
     if old is None or not isinstance(outcome, Applied | Divergent | Accepted):
         return (_result(outcome, run=run, at=at),)
     return _result(outcome, run=run, at=at), Draft(EntryKind.REPLACED, at, run, old, {"by": outcome.change.serial})

@@ -105,7 +105,7 @@ def _unknown(changes: Sequence[Change], devices: Mapping[Serial, DeviceState]) -
     """Decommissioning may settle what has no answer: it sends that again, too."""
     hit = []
     for change in changes:
-        replaced = devices.get(change.replaces) if change.replaces else None
+        replaced = devices.get(change.replaces) if change.replaces and not change.kept else None
         if change.replaces and replaced and replaced.unknown:
             hit.append(change.replaces)
         state = devices.get(change.serial)
