@@ -40,7 +40,7 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
         shown = annotations(result.warnings, level="warning") if output == "github" else warnings(result.warnings)
         click.echo(shown, err=output == "text")
     if not result.problems:
-        click.echo(valid(devices, result.files))
+        click.echo(valid(devices, result.files, result.layers))
     else:
         click.echo((annotations if output == "github" else text)(result.problems))
     return 1 if result.problems else 0
