@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.model import Problem
 
 COMMANDS = {
+    "init": "Put settings, schemas, an example device and workflows into a repository.",
     "validate": "Check every inventory file; print all problems, each with its place and its fix.",
     "plan": "Show what apply would change. Needs no token and no network.",
     "apply": "Send the changed fields of the changed devices to the API.",
