@@ -7,8 +7,9 @@ from reconciler.printable import printable
 
 _NEXT = """Next:
   1. Write your devices into inventory/, and look: reconciler validate
-  2. Commit everything, and push it to {main}. The first apply makes the branch reconciler-state.
-  3. From then on, every {change} shows its plan, and what is merged is applied.
+  2. Bring everything in by a {change}, which shows its plan; what nobody reviewed is not applied. Where there
+     is no main yet, push an empty commit first: git commit --allow-empty -m Begin && git push origin HEAD:main
+  3. Merge it. The first apply makes the branch reconciler-state.
 """
 _GITHUB = """Three settings that an administrator of the repository must click, before the first push:
   1. Settings > Environments > New environment: production
@@ -32,7 +33,5 @@ def scaffolded(written: Sequence[str], kept: Mapping[str, str], forge: Literal["
     """The files, written or not, and the next steps."""
     lines = [f"+ {name}" for name in written]
     lines += [f"  {name}: left alone, {printable(why)}" for name, why in kept.items()]
-    change, main, settings = (
-        ("pull request", "main", _GITHUB) if forge == "github" else ("merge request", "the default branch", _GITLAB)
-    )
-    return "\n".join([*lines, "", settings, _NEXT.format(change=change, main=main)]).rstrip()
+    change, settings = ("pull request", _GITHUB) if forge == "github" else ("merge request", _GITLAB)
+    return "\n".join([*lines, "", settings, _NEXT.format(change=change)]).rstrip()
