@@ -47,6 +47,9 @@ def _allowed(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...])
 @click.option(
     "--auto-approve", is_flag=True, help="Do not ask. Needed where nobody can answer, unless PLANFILE is given."
 )
+@click.option(
+    "--reviewed", metavar="FILE|DIGEST", help="Go on only if nothing is done that this plan does not do; do not ask."
+)
 @click.option("--target", "targets", multiple=True, metavar="PATTERN", help=TARGET_HELP)
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Save every outcome."
@@ -68,6 +71,7 @@ def apply(
     *,
     planfile: Path | None,
     auto_approve: bool,
+    reviewed: str | None,
     targets: tuple[str, ...],
     report: Path | None,
     lock_timeout: float | None,
@@ -77,7 +81,8 @@ def apply(
 ) -> int:
     """Send the changed fields of the changed devices to the API, and say what became of every device.
 
-    With PLANFILE, exactly that plan; it may be given again after a crash. Without, plans first and asks.
+    With PLANFILE, exactly that plan; it may be given again after a crash. Without, plans first and asks. With
+    --reviewed, plans first, and goes on if the plan is the reviewed one or a part of it (with a DIGEST: that one).
     """
     from reconciler import reconcile
     from reconciler.apply.run import Run
@@ -87,6 +92,8 @@ def apply(
 
     if planfile and (targets or resend):
         raise click.UsageError("a plan file says which devices it is about; --target and --resend belong to plan")
+    if planfile and reviewed:
+        raise click.UsageError("--reviewed is about a plan that is made now; a plan file is applied as it is")
     settings = given.settings()
     plan = read_plan(planfile) if planfile else _planned(given, settings, targets, allowed, resend=resend)
     if report:
@@ -97,7 +104,9 @@ def apply(
         if planfile:
             click.echo(summary_line(plan), color=given.color)
         return 0
-    if not planfile and not auto_approve:
+    if reviewed:
+        check(given, settings, plan, reviewed)
+    elif not planfile and not auto_approve:
         _ask(plan)
     with progress(given, len(plan.changes)) as show:
         run = reconcile.apply(
@@ -133,6 +142,23 @@ def _told(given: Globals, settings: "Settings", run: "Run", report: Path | None)
     if run.error:
         raise run.error
     return run.exit_code
+
+
+def check(given: Globals, settings: "Settings", plan: Plan, reviewed: str) -> None:
+    """Raise Unreviewed, having shown what was not reviewed, if the plan does more than the reviewed FILE or DIGEST."""
+    from reconciler.agreement import DIGEST, check_digest, check_reviewed, only
+    from reconciler.cli.output import read_plan
+    from reconciler.errors import Unreviewed
+    from reconciler.report.text import unreviewed_text
+
+    try:
+        if DIGEST.fullmatch(reviewed):
+            check_digest(plan, reviewed)
+        else:
+            check_reviewed(settings, plan, [read_plan(Path(reviewed))])
+    except Unreviewed as error:
+        click.echo(unreviewed_text(only(plan, error)), err=True, color=given.color)
+        raise
 
 
 def _planned(

@@ -53,6 +53,11 @@ def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: 
     yield from tail
 
 
+def unreviewed_text(plan: Plan) -> str:
+    """What was not reviewed of a plan, folded; each device with those fields only."""
+    return "\n".join([style("Not reviewed:", fg="red", bold=True), "", *plan_lines(plan)][:-1]).rstrip("\n")
+
+
 def summary_line(plan: Plan) -> str:
     """How many devices each action concerns, or that none needs one; then those that no action is for."""
     aside = [f"{len(plan.observed):,} observed"] if plan.observed else []
