@@ -107,5 +107,5 @@ class Stderr(_Front):
 
 
 def _redacted(text: str) -> str:
-    tokens = sys.modules.get("reconciler.apply.token")  # not imported: then there is no token yet
+    tokens = sys.modules.get("reconciler.redaction")  # not imported: then there is no token yet
     return text if tokens is None else str(tokens.redacted(text))
