@@ -1,18 +1,38 @@
 """Whether somebody agreed to what is about to be applied: a plan that was reviewed, and no older inventory."""
 
+import json
 import re
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import NoReturn
 
 from reconciler.config import Settings
-from reconciler.errors import Unreviewed
+from reconciler.errors import PlanFileError, Unreviewed
+from reconciler.inventory.schema import packaged_schema
 from reconciler.model import Plan
+from reconciler.plan.plan_file import from_json
 from reconciler.plan.reviewed import unreviewed
 from reconciler.plan.wording import devices as counted
 from reconciler.state.open import open_state
 
+MAX_PLAN_BYTES = 1 << 30
+"""A longer document is not a plan of ours, and would not fit in memory."""
 DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def plan_from(document: bytes) -> Plan:
+    """The plan that a JSON document holds. Raises PlanFileError."""
+    try:
+        found = json.loads(document, parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise PlanFileError("not JSON; make one with: reconciler plan --out FILE") from None
+    return from_json(found, packaged_schema("plan"))
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
 
 
 def check_reviewed(settings: Settings, plan: Plan, reviewed: Sequence[Plan]) -> None:

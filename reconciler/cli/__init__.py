@@ -147,6 +147,7 @@ def main() -> NoReturn:
     """The `reconciler` command. Ends the process with a documented exit code, never with a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with redirect_stdout(Stdout(_stream(sys.stdout))) as stdout, redirect_stderr(Stderr(_stream(sys.stderr))) as stderr:
+        stdout.no_commands = stderr.no_commands = os.environ.get("GITHUB_ACTIONS") == "true"
         code = _run()
         stderr.finish()
         stdout.finish()

@@ -96,16 +96,15 @@ def test_a_run_can_be_repeated_wherever_it_was_cut_off(old: Fleet, new: Fleet, d
     devices = dict(applied(old).devices)
     for change in reviewed.changes:
         state = devices.get(change.serial, DeviceState({}))
-        match data.draw(st.sampled_from(["done", "in flight", "not attempted"])):
-            case "done" if change.action is Action.RELEASE:
-                del devices[change.serial]
-            case "done":
-                held = patched(state.fields, [(field.path, field.after) for field in change.fields])
-                devices[change.serial] = DeviceState(held)
-            case "not attempted":
-                pass
-            case _ if sent := body(change, state.fields, merged=never):
-                devices[change.serial] = replace(state, unknown=Intent(sent, change.fields))
+        became = data.draw(st.sampled_from(["done", "in flight", "not attempted"]))
+        sent = body(change, state.fields, merged=never)
+        if became == "done" and change.action is Action.RELEASE:
+            del devices[change.serial]
+        elif became == "done":
+            held = patched(state.fields, [(field.path, field.after) for field in change.fields])
+            devices[change.serial] = DeviceState(held)
+        elif became == "in flight" and sent:
+            devices[change.serial] = replace(state, unknown=Intent(sent, change.fields))
 
     again = plan(new, Snapshot("lineage", 8, devices))
 
