@@ -8,16 +8,20 @@ from dataclasses import replace
 from typing import NoReturn
 
 from reconciler.config import Settings
-from reconciler.errors import PlanFileError, Unreviewed
+from reconciler.errors import OlderCommit, PlanFileError, Unreviewed
+from reconciler.inventory.commit import contains, is_shallow
 from reconciler.inventory.schema import packaged_schema
-from reconciler.model import Plan
+from reconciler.model import EntryKind, Plan
 from reconciler.plan.plan_file import from_json
 from reconciler.plan.reviewed import unreviewed
 from reconciler.plan.wording import devices as counted
+from reconciler.state.backend import Backend
 from reconciler.state.open import open_state
 
 MAX_PLAN_BYTES = 1 << 30
 """A longer document is not a plan of ours, and would not fit in memory."""
+OLDER = "older"
+"""The rule that a commit must pass; what `ci apply --allow` takes beside the guards."""
 DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -61,6 +65,46 @@ def check_digest(plan: Plan, digest: str) -> None:
             " A part of a reviewed plan can only be told by its file: --reviewed FILE",
             plan.changes,
         )
+
+
+def last_commit(backend: Backend) -> str:
+    """The commit that the last apply was for, as far as any was; "" if none was."""
+    last = backend.head().seq
+    for window in (1_000, 100_000, last):
+        commits = [
+            str(entry.data["commit"])
+            for entry in backend.entries(after=max(0, last - window))
+            if entry.kind is EntryKind.RUN and entry.data.get("command") == "apply" and entry.data.get("commit")
+        ]
+        if commits or window >= last:
+            return commits[-1] if commits else ""
+    return ""
+
+
+def check_commit(settings: Settings, backend: Backend, commit: str) -> None:
+    """Raise OlderCommit unless `commit` contains the one that the last apply was for: devices would be rolled back.
+
+    A run that is repeated later than a newer one is such a case; so is a branch that was pushed with force.
+    """
+    seen = last_commit(backend)
+    if not seen or seen == commit:
+        return
+    match contains(settings.root, commit, seen):
+        case True:
+            return
+        case False if contains(settings.root, seen, commit):
+            why = f"{seen[:12]} was applied already, and is newer than {commit[:12]}: this would roll devices back"
+        case False:
+            why = (
+                f"{seen[:12]} was applied last, and {commit[:12]} does not contain it: the branch was pushed with force"
+            )
+        case _:
+            shallow = is_shallow(settings.root)
+            hint = "; check out with fetch-depth: 0" if shallow else ": it was never pushed, or taken back with force"
+            why = f"{seen[:12]} was applied last, and this clone does not know it{hint}"
+    raise OlderCommit(
+        f"{why}. Nothing was sent. Run the job of the newest commit; or, to mean this one, add: --allow {OLDER}", ()
+    )
 
 
 def only(plan: Plan, error: Unreviewed) -> Plan:

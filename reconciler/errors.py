@@ -18,6 +18,7 @@ ReconcilerError (1)
 │   ├── Unreviewed          the plan does more than was reviewed
 │   └── OlderCommit         the state has seen a newer inventory than this one
 ├── ForgeError              the forge cannot be spoken to, or does not answer what it should
+│   └── ForgeDenied         our token may not do that, or there is none
 ├── Refused (6)             a guard says no
 ├── Usage (64)              the command line asks for something impossible
 └── Interrupted (130)       the user stopped the run
@@ -129,6 +130,10 @@ class OlderCommit(StalePlan):
 
 class ForgeError(ReconcilerError):
     """GitHub or GitLab cannot be spoken to, or does not answer what it should."""
+
+
+class ForgeDenied(ForgeError):
+    """Our token may not do that, or there is none."""
 
 
 class Refused(ReconcilerError):

@@ -28,7 +28,7 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
     """
     from reconciler import reconcile
     from reconciler.cli.output import print_commands
-    from reconciler.forge.github import annotations
+    from reconciler.forge.annotate import annotations
     from reconciler.report.problems import document, text, valid, warnings
 
     result = reconcile.validate(context.settings(), [path.absolute() for path in paths])
