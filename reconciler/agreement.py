@@ -20,8 +20,6 @@ from reconciler.state.open import open_state
 
 MAX_PLAN_BYTES = 1 << 30
 """A longer document is not a plan of ours, and would not fit in memory."""
-OLDER = "older"
-"""The rule that a commit must pass; what `ci apply --allow` takes beside the guards."""
 DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -103,7 +101,7 @@ def check_commit(settings: Settings, backend: Backend, commit: str) -> None:
             hint = "; check out with fetch-depth: 0" if shallow else ": it was never pushed, or taken back with force"
             why = f"{seen[:12]} was applied last, and this clone does not know it{hint}"
     raise OlderCommit(
-        f"{why}. Nothing was sent. Run the job of the newest commit; or, to mean this one, add: --allow {OLDER}", ()
+        f"{why}. Nothing was sent. Run the job of the newest commit; or, to mean this one, add: --allow older", ()
     )
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "validate": "Check every inventory file; print all problems, each with its place and its fix.",
     "plan": "Show what apply would change. Needs no token and no network.",
     "apply": "Send the changed fields of the changed devices to the API.",
+    "ci": "Plan a pull request, and apply a merged one, in a job of GitHub Actions or GitLab CI.",
     "show": "Print a saved plan.",
     "replace": "Declare another device in the place of one: a swap, not a release and an adoption.",
     "state": "Look at what was last applied; forget a device; free a lock.",

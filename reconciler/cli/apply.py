@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class _Duration(click.ParamType[float]):
+class Duration(click.ParamType[float]):
+    """`90`, `90s`, `15m` or `5h`."""
+
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -33,13 +35,18 @@ class _Duration(click.ParamType[float]):
         return float(found[1]) * UNITS[found[2]]
 
 
-def _allowed(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...]) -> tuple[str, ...]:
-    from reconciler.plan.guard import RULES
+def allowed_rules(*more: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[str, ...]]:
+    """What checks that --allow names guards, or one of `more`."""
 
-    for rule in rules:
-        if rule not in RULES:
-            raise click.BadParameter(f"{rule!r} is no rule; there are: {', '.join(RULES)}", ctx, param)
-    return rules
+    def checked(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...]) -> tuple[str, ...]:
+        from reconciler.plan.guard import RULES
+
+        for rule in rules:
+            if rule not in {*RULES, *more}:
+                raise click.BadParameter(f"{rule!r} is no rule; there are: {', '.join((*RULES, *more))}", ctx, param)
+        return rules
+
+    return checked
 
 
 @click.command()
@@ -54,14 +61,14 @@ def _allowed(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...])
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Save every outcome."
 )
-@click.option("--lock-timeout", type=_Duration(), metavar="S", help="Wait so long for the state. [10s; in CI 120s]")
-@click.option("--max-duration", type=_Duration(), metavar="5h", help="Start nothing new after so long.")
+@click.option("--lock-timeout", type=Duration(), metavar="S", help="Wait so long for the state. [10s; in CI 120s]")
+@click.option("--max-duration", type=Duration(), metavar="5h", help="Start nothing new after so long.")
 @click.option(
     "--allow",
     "allowed",
     multiple=True,
     metavar="RULE",
-    callback=_allowed,
+    callback=allowed_rules(),
     help="Raise a guard for this run, by the name that its refusal gives; repeatable.",
 )
 @click.option("--resend", is_flag=True, help="Also send again what the server did not take as it was sent.")
@@ -120,10 +127,10 @@ def apply(
             trace=given.trace,
             say=given.say,
         )
-    return _told(given, settings, run, report)
+    return told(given, settings, run, report)
 
 
-def _told(given: Globals, settings: "Settings", run: "Run", report: Path | None) -> int:
+def told(given: Globals, settings: "Settings", run: "Run", report: Path | None) -> int:
     """Say what became of a run, and keep what must be kept, the most precious first. Raises the error that ended it."""
     from reconciler.cli.output import save_recovery
     from reconciler.report.outcomes import outcomes_text

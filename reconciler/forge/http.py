@@ -4,7 +4,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urljoin, urlsplit
@@ -13,7 +13,7 @@ import certifi
 import httpx
 
 from reconciler import __version__
-from reconciler.errors import ConfigError, ForgeDenied, ForgeError
+from reconciler.errors import ForgeDenied, ForgeError
 from reconciler.redaction import redacted
 
 ATTEMPTS = 3
@@ -64,11 +64,9 @@ class Http:
     ) -> None:
         self._base = base_url.rstrip("/")
         self._sleep = sleep
-        tls = _tls()
+        self._tls = _tls()
+        self._headers = dict(headers)
         _checked(base_url)
-        common = {"User-Agent": f"reconciler/{__version__}", "Accept-Encoding": "identity"}
-        self._known = _client({**common, **headers}, tls)
-        self._stranger = _client(common, tls)
 
     def ask(
         self,
@@ -86,11 +84,10 @@ class Http:
         url = path if "://" in path else self._base + path
         if _origin(url) != _origin(self._base):
             raise ForgeError(f"{_shown(url)} is not where the token belongs")
-        request = self._known.build_request(method, url, params=query, json=send)
         for attempt in range(1, ATTEMPTS + 1):
             last = attempt == ATTEMPTS
             try:
-                reply = self._read(self._known, request, LONGEST_ANSWER, TIMEOUT)
+                reply = self._read(method, url, LONGEST_ANSWER, TIMEOUT, self._headers, query=query, send=send)
             except ForgeError:
                 if last or method == "POST":
                     raise
@@ -124,44 +121,56 @@ class Http:
 
     def download(self, path: str, most: int) -> bytes | None:
         """A file of up to `most` bytes, following redirects without the token; None if there is none (404, 410)."""
-        reply = self._read(self._known, self._known.build_request("GET", self._base + path), most, TIMEOUT * 10)
         url = self._base + path
+        reply = self._read("GET", url, most, TIMEOUT * 10, self._headers)
         for _ in range(REDIRECTS):
             if reply.status not in {301, 302, 303, 307, 308}:
                 break
             url = urljoin(url, reply.headers.get("location", ""))
             try:
                 _checked(url)
-            except ConfigError:
+            except ForgeError:
                 raise ForgeError(f"the file is said to be at {_shown(url)}; expected https") from None
-            reply = self._read(self._stranger, self._stranger.build_request("GET", url), most, TIMEOUT * 10)
+            reply = self._read("GET", url, most, TIMEOUT * 10, {})
         if reply.status in {404, 410}:
             return None
         if not reply.ok:
             raise ForgeError(f"{_shown(url)} answered {reply.status}")
         return reply.body
 
-    def _read(self, client: httpx.Client, request: httpx.Request, most: int, seconds: float) -> Reply:
+    def _read(
+        self,
+        method: Method,
+        url: str,
+        most: int,
+        seconds: float,
+        headers: Mapping[str, str],
+        *,
+        query: Query = None,
+        send: Any = None,  # noqa: ANN401 - any JSON
+    ) -> Reply:
         ends = time.monotonic() + seconds
         body = bytearray()
         try:
-            with closing(client.send(request, stream=True)) as reply:
+            with (
+                _client(headers, self._tls) as client,
+                client.stream(method, url, params=query, json=send) as reply,
+            ):
                 for chunk in reply.iter_bytes():
                     body += chunk
                     if len(body) > most:
-                        raise ForgeError(f"{_shown(str(request.url))}: the answer is longer than {most:,} bytes")
+                        raise ForgeError(f"{_shown(url)}: the answer is longer than {most:,} bytes")
                     if time.monotonic() > ends:
-                        raise ForgeError(f"{_shown(str(request.url))}: no complete answer within {seconds:g} s")
+                        raise ForgeError(f"{_shown(url)}: no complete answer within {seconds:g} s")
                 return Reply(reply.status_code, {k.lower(): v for k, v in reply.headers.items()}, bytes(body))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            why = redacted(str(error)) or type(error).__name__
-            raise ForgeError(f"{_shown(str(request.url))}: {why}") from None
+            raise ForgeError(f"{_shown(url)}: {redacted(str(error)) or type(error).__name__}") from None
 
 
 def _client(headers: Mapping[str, str], tls: ssl.SSLContext) -> httpx.Client:
     return httpx.Client(
         verify=tls,
-        headers=headers,
+        headers={"User-Agent": f"reconciler/{__version__}", "Accept-Encoding": "identity", **headers},
         timeout=httpx.Timeout(TIMEOUT, connect=10.0),
         follow_redirects=False,
         trust_env=False,
@@ -186,13 +195,13 @@ def _wait(reply: Reply, attempt: int, *, again: bool) -> float | None:
 
 
 def _checked(url: str) -> str:
-    """The URL. Raises ConfigError unless it is https, or this machine."""
+    """The URL. Raises ForgeError unless it is https, or this machine."""
     with suppress(ValueError):
         parts = urlsplit(url)
         usable = parts.hostname and not parts.username and not parts.password
         if usable and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)):
             return url
-    raise ConfigError(f"the API of the forge is said to be at {_shown(url)}; expected https://HOST/PATH")
+    raise ForgeError(f"the API of the forge is said to be at {_shown(url)}; expected https://HOST/PATH")
 
 
 def _origin(url: str) -> tuple[str, str]:
