@@ -1,11 +1,12 @@
 """What each line of the inventory changes, to be shown beside that line in a pull request."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import click
 
-from reconciler.model import Change, Plan, Source
+from reconciler.model import Action, Change, Plan, Source
 from reconciler.report.fold import folded
 from reconciler.report.lines import brief, caused, who
 from reconciler.report.text import merges_of
@@ -36,16 +37,23 @@ def notices(plan: Plan) -> tuple[tuple[Source, str, str], ...]:
     for cause in fold.causes:
         note(cause.source, caused(cause, (0, 0), merges), [serial for serial, _ in cause.members])
     for group in (*fold.groups, *((change,) for change in fold.singles)):
-        if place := _place(group):
-            note(place, brief(group, len(who(group)), merges), [change.serial for change in group])
+        for place, alike in _placed(group):
+            note(place, brief(alike, len(who(alike)), merges), [change.serial for change in alike])
     order = sorted(said, key=lambda place: (-len(devices[place]), place))
     return tuple((first[place], _title(len(devices[place])), _text(said[place])) for place in order)
 
 
-def _place(group: Sequence[Change]) -> Source | None:
-    """Where what changes alike is said: the line of the only field, else of the first device."""
+def _placed(group: Sequence[Change]) -> Iterator[tuple[Source, Sequence[Change]]]:
+    """What changes alike, by the lines that say so: of each field its own, or that of the device for a first PUT."""
     change = group[0]
-    return change.fields[0].source or change.source if len(change.fields) == 1 else change.source
+    lines = defaultdict(list)
+    for number, field in enumerate(change.fields):
+        lines[field.source or change.source].append(number)
+    if change.action in {Action.ADOPT, Action.REPLACE} or not change.fields:
+        lines = defaultdict(list, {change.source: [*range(len(change.fields))]})
+    for source, numbers in lines.items():
+        if source:
+            yield source, [replace(each, fields=tuple(each.fields[n] for n in numbers)) for each in group]
 
 
 def _title(devices: int) -> str:
