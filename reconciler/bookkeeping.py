@@ -16,22 +16,22 @@ from reconciler.plan.lifecycle import frozen_as
 from reconciler.state.backend import Backend, Head
 from reconciler.state.holder import this_process
 from reconciler.state.lease import Held, hold, patience
-from reconciler.state.open import check_lineage, open_state
+from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.state.recovery import awaited, from_json
 from reconciler.timestamp import stamp
 
 
-def snapshot(settings: Settings) -> Snapshot:
-    """What was last applied, of the lineage that the settings name."""
-    with closing(_backend(settings)) as backend:
+def snapshot(settings: Settings, note: Note | None = None) -> Snapshot:
+    """What was last applied, of the lineage that the settings name. `note` is told if that is only what was fetched."""
+    with closing(open_state(settings.state, settings.root, note=note)) as backend:
         found = backend.read()
     check_lineage(found, settings.lineage, settings.state)
     return found
 
 
-def device(settings: Settings, serial: str) -> tuple[Snapshot, DeviceState]:
+def device(settings: Settings, serial: str, note: Note | None = None) -> tuple[Snapshot, DeviceState]:
     """One device, and the snapshot it is in. Raises StateError, naming the serial that may have been meant."""
-    found = snapshot(settings)
+    found = snapshot(settings, note)
     state = found.devices.get(Serial(serial))
     if state is None:
         close = difflib.get_close_matches(serial, found.devices, 1)

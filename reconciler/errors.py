@@ -5,6 +5,7 @@ ReconcilerError (1)
 ├── InventoryError          the inventory has problems; carries all of them
 ├── PlanFileError           a plan file cannot be read or is not one of ours
 ├── StateError              the state cannot be read or written
+│   ├── StateUnreachable    whoever keeps it gave no answer
 │   ├── StateMissing        the configuration names a lineage, and there is no state
 │   ├── StateCorrupt        damaged: a hash, a row or the file itself is wrong
 │   ├── StateTooNew         written by a newer program
@@ -56,6 +57,10 @@ class PlanFileError(ReconcilerError):
 
 class StateError(ReconcilerError):
     """The state cannot be read or written."""
+
+
+class StateUnreachable(StateError):
+    """Whoever keeps the state gave no answer: what was asked of them may have been done."""
 
 
 class StateMissing(StateError):

@@ -421,3 +421,127 @@ class Lease:
     epoch: int
     since: float
     expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How a state wants to be written. The defaults are those of one that is written in no time.
+
+    `seconds` is what an append takes, by the latest; an append is worth `gather` seconds of waiting for more entries,
+    unless there are `enough`.
+    """
+
+    seconds: float = 0.0
+    gather: float = 0.0
+    enough: int = 1
+
+
+IMMEDIATE = Rhythm()
+
+
+# --- provenance ------------------------------------------------------------------------------------------------------
+
+
+Verb = Literal["sets", "overrides", "overrode", "unsets", "locks"]
+"""What a layer says about a value. `overrode`: an override whose last day is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Who wrote a line last, as git tells it. `commit` is "" for a line that is not committed yet.
+
+    `day` is the author's, YYYY-MM-DD. `request` is the pull or merge request that brought the line, as in `#42`.
+    `or_earlier`: the clone is shallow, and its oldest commit stands for all before it.
+    """
+
+    commit: str = ""
+    author: str = ""
+    day: str = ""
+    subject: str = ""
+    request: str = ""
+    or_earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one layer says about a value, and where. `path` is what it speaks of: that value, or one around or in it.
+
+    `wins`: this is where the value comes from. A list that layers add to comes from several places.
+    """
+
+    layer: str
+    verb: Verb
+    path: str
+    source: Source
+    value: Value = ABSENT
+    wins: bool = False
+    until: date | None = None
+    reason: str = ""
+    blame: Blame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The outcome that last settled a value, and the run that brought it about: by whom, of which commit, where."""
+
+    kind: EntryKind
+    at: str
+    run: str
+    by: str = ""
+    commit: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The story of one value: `said` by layers, lowest first; `applied` last, by `carried`; `change` is what is next.
+
+    `value` is ABSENT for what is not declared (any more). No value in here is a secret: those are masked already.
+    `kept`: once it is no longer declared, the device keeps it.
+    """
+
+    path: str
+    value: Value
+    said: tuple[Said, ...] = ()
+    applied: Value = ABSENT
+    carried: Carried | None = None
+    unknown: bool = False
+    unconfirmed: bool = False
+    divergence: tuple[Divergence, ...] = ()
+    change: FieldChange | None = None
+    sensitive: bool = False
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A label or a group of a device: its name, what it says, and where that stands."""
+
+    name: str
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one device is as it is: all its `values`, or those at and inside `path`. `source` is None if it has left.
+
+    `manage` and where that is said, if it is; `layers` by name, lowest first; `standing` as in the state, or "" if it
+    is not in there; `carried` is the last outcome of any of its values; `action` is the plan's, None for nothing or
+    if it is left to the change of the device that it is `replaced_by`.
+    """
+
+    serial: Serial
+    path: str
+    source: Source | None
+    values: tuple[Provenance, ...]
+    layers: tuple[str, ...] = ()
+    groups: tuple[Named, ...] = ()
+    labels: tuple[Named, ...] = ()
+    manage: Manage = "apply"
+    managed_at: Source | None = None
+    replaces: Serial | None = None
+    replaced_by: Serial | None = None
+    standing: str = ""
+    carried: Carried | None = None
+    action: Action | None = None

@@ -50,7 +50,7 @@ from reconciler.plan.settle import settle
 from reconciler.plan.target import target
 from reconciler.pointer import patched
 from reconciler.state.holder import this_process
-from reconciler.state.open import check_lineage, open_state
+from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
 
@@ -69,16 +69,18 @@ def plan(
     resend: bool = False,
     clock: Callable[[], float] = time.time,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
+    note: Note | None = None,
 ) -> Plan:
-    """What apply would change. Takes no lease, and needs neither token nor network.
+    """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
     Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
-    Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
+    `warn` gets what the inventory only warns of; `note` is told if a state cannot be reached and is read as last
+    fetched. Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
     moment = clock()
     desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), marked(settings)
     where = _origin(desired)
-    with closing(open_state(settings.state, settings.root)) as backend:
+    with closing(open_state(settings.state, settings.root, note=note)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
     ours, theirs = target(desired, snapshot, targets)
@@ -174,6 +176,7 @@ def apply(
             append=append,
             may_send=lambda: not held.lost,
             tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
+            rhythm=backend.rhythm(),
             max_duration=max_duration,
             progress=progress,
             trace=trace,

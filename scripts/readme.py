@@ -1,8 +1,10 @@
 """The blocks of README.md that show real output: made by running the real commands. `--check` only compares."""
 
+import getpass
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,9 +46,11 @@ def blocks() -> dict[str, str]:
         first = session.shows("validate", "plan", "apply --auto-approve")
         session.edits("status: active", "status: maintenance")
         edit = session.shows("plan", "apply --auto-approve", "plan")
+        session.edits("idle_reset_seconds: 60", "idle_reset_seconds: 90", file="inventory/kiosks/_defaults.yaml")
+        shared = session.shows("plan", "explain E21C004502 configuration.screen_on")
         session.edits("status: maintenance", "status: maintenence")
         mistake = session.shows("validate")
-        return {"first": first, "edit": edit, "mistake": mistake, "help": session.shows("--help")}
+        return {"first": first, "edit": edit, "shared": shared, "mistake": mistake, "help": session.shows("--help")}
 
 
 class _Session:
@@ -59,9 +63,9 @@ class _Session:
     def shows(self, *commands: str) -> str:
         return "\n\n".join(f"$ reconciler {command}\n{self._output(command)}" for command in commands)
 
-    def edits(self, before: str, after: str) -> None:
-        file = self._place / LAPTOP
-        file.write_text(_text(file).replace(before, after), encoding="utf-8")
+    def edits(self, before: str, after: str, *, file: str = LAPTOP) -> None:
+        path = self._place / file
+        path.write_text(_text(path).replace(before, after), encoding="utf-8")
 
     def _output(self, command: str) -> str:
         done = subprocess.run(
@@ -74,7 +78,7 @@ class _Session:
             encoding="utf-8",
             check=False,
         )
-        lines = done.stdout.rstrip().splitlines()
+        lines = done.stdout.replace(f"{getpass.getuser()}@{socket.gethostname()}", "you@laptop").rstrip().splitlines()
         if command != "--help" and len(lines) > SHOWN:
             lines = [*lines[: SHOWN // 2], f"  ⋮ {len(lines) - SHOWN + 2} more lines", *lines[-(SHOWN // 2 - 2) :]]
         return "\n".join(lines)
@@ -85,7 +89,7 @@ def _text(file: Path) -> str:
 
 
 def _timeless(text: str) -> str:
-    return re.sub(r"in \d+\.\d s", "in N s", text)
+    return re.sub(r"in \d+\.\d s|\d{4}-\d\d-\d\d \d\d:\d\dZ|run [0-9a-f]{12}", "…", text)
 
 
 if __name__ == "__main__":

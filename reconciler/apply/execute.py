@@ -12,7 +12,7 @@ from reconciler.apply.judge import NOT_FOUND, REFUSED_FOR_NOW, Again, Halt, Task
 from reconciler.apply.pace import Pace, Tempo, Waits, backoff, retry_after
 from reconciler.apply.record import Recorder
 from reconciler.errors import ApiError, ReconcilerError
-from reconciler.model import Applied, Draft, Json, NotAttempted, Outcome, Rejected, Serial, Unknown
+from reconciler.model import IMMEDIATE, Applied, Draft, Json, NotAttempted, Outcome, Rejected, Rhythm, Serial, Unknown
 from reconciler.timestamp import stamp
 
 Put: TypeAlias = Callable[[Serial, Mapping[str, Json]], Awaitable[Answer | NotSent | NoAnswer]]
@@ -79,17 +79,20 @@ class Execution:
         clock: Clock,
         run_id: str,
         tempo: Tempo,
+        rhythm: Rhythm = IMMEDIATE,
+        ahead: int = 0,
         progress: Callable[[Outcome], None],
     ) -> None:
         self._tasks = tasks
         self._put = put
-        self._recorder = Recorder(append)
+        self._recorder = Recorder(append, rhythm)
         self._pace = pace
         self._waits = waits
         self._stop = stop
         self._clock = clock
         self._run_id = run_id
         self._tempo = tempo
+        self._workers = 2 * tempo.concurrency + ahead
         self._progress = progress
         self._in_flight: dict[Serial, Task] = {}
         self._answered = self._not_found = 0
@@ -100,18 +103,23 @@ class Execution:
         """Carry out every task. Never raises for a device, the server or the state: `stop` says why it ended early.
 
         The first request goes alone: a wrong URL or a wrong token costs one request, not sixteen. There are two workers
-        for each request that may be under way, so that the next intents are durable before their turn comes.
+        for each request that may be under way, and `ahead` more where the state is slow, so that the next intents are
+        durable before their turn comes.
         """
         queue = iter(self._tasks)
         try:
             await self._worker(queue, until_first_answer=True)
             async with asyncio.TaskGroup() as group:
-                for _ in range(2 * self._tempo.concurrency):
+                for _ in range(self._workers):
                     group.create_task(self._worker(queue))
         finally:
             self._account_for_the_rest()
 
     async def _worker(self, queue: Iterator[Task], *, until_first_answer: bool = False) -> None:
+        with self._recorder.writing():
+            await self._work(queue, until_first_answer=until_first_answer)
+
+    async def _work(self, queue: Iterator[Task], *, until_first_answer: bool) -> None:
         for task in queue:
             outcome = await self._device(task)
             self.outcomes[task.change.serial] = outcome

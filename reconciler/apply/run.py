@@ -14,8 +14,9 @@ from reconciler.apply.breaker import Breaker
 from reconciler.apply.execute import Clock, Execution, Stop
 from reconciler.apply.judge import Task
 from reconciler.apply.pace import Pace, Tempo, Waits
+from reconciler.apply.record import ahead
 from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
-from reconciler.model import Applied, Draft, Json, Outcome, Plan, Serial
+from reconciler.model import IMMEDIATE, Applied, Draft, Json, Outcome, Plan, Rhythm, Serial
 
 INTERRUPTED = "interrupted"
 
@@ -70,6 +71,7 @@ def carry_out(
     append: Callable[[Sequence[Draft]], object],
     may_send: Callable[[], bool],
     tempo: Tempo,
+    rhythm: Rhythm = IMMEDIATE,
     max_duration: float | None,
     progress: Callable[[Outcome], None],
     trace: Callable[[str], None],
@@ -107,6 +109,8 @@ def carry_out(
                 clock=Clock(time.time, random.random),
                 run_id=run_id,
                 tempo=tempo,
+                rhythm=rhythm,
+                ahead=ahead(rhythm, tempo.rate_per_second),
                 progress=progress,
             )
             await execution.run()

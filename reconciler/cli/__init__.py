@@ -31,6 +31,7 @@ COMMANDS = {
     "apply": "Send the changed fields of the changed devices to the API.",
     "ci": "Plan a pull request, and apply a merged one, in a job of GitHub Actions or GitLab CI.",
     "show": "Print a saved plan.",
+    "explain": "Show where each value of a device comes from, and since when.",
     "replace": "Declare another device in the place of one: a swap, not a release and an adoption.",
     "state": "Look at what was last applied; forget a device; free a lock.",
     "audit": "Read the journal, or check that nobody altered it.",
@@ -69,12 +70,16 @@ class Globals:
         if self.verbosity >= 0:
             click.echo(text, err=True, color=self.color)
 
-    def warn(self, warnings: "Sequence[Problem]") -> None:
+    def warnings(self, problems: "Sequence[Problem]") -> None:
         """Warnings about the inventory on stderr, unless --quiet."""
-        if warnings and self.verbosity >= 0:
+        if problems and self.verbosity >= 0:
             from reconciler.report.problems import warnings as text
 
-            click.echo(text(warnings), err=True)
+            click.echo(text(problems), err=True)
+
+    def warn(self, text: str) -> None:
+        """What must be known before the result is trusted, on stderr."""
+        click.echo(f"warning: {text}", err=True)
 
     def trace(self, text: str) -> None:
         """A line about one request on stderr, with --verbose."""

@@ -176,7 +176,7 @@ def _planned(
     from reconciler.cli.output import print_plan
     from reconciler.errors import Refused
 
-    plan = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warn)
+    plan = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn)
     print_plan(given, plan, "text", full=False, refusals=False)
     refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
     if refusals:

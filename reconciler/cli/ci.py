@@ -9,12 +9,11 @@ import click
 
 from reconciler.cli import Globals, pass_globals
 from reconciler.cli.apply import Duration, allowed_rules, told
+from reconciler.cli.ci_outcome import finished, nothing, remark, stopped
 from reconciler.errors import (
     InventoryError,
-    OlderCommit,
     ReconcilerError,
     Refused,
-    StalePlan,
     Unreviewed,
     Usage,
 )
@@ -73,18 +72,19 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
     from reconciler.cli.runner import annotate_changes, annotate_problems, annotate_stop, outputs, summarise
     from reconciler.forge.job import job_of
     from reconciler.plan.plan_file import to_json
-    from reconciler.report.comment import no_plan, plan_comment, plan_summary, stopped
+    from reconciler.report.comment import no_plan, plan_comment, plan_summary
+    from reconciler.report.comment import stopped as stopped_text
     from reconciler.report.problems import text
 
     job = job_of(os.environ)
     gitops.outdate(job, name)
 
     def warn(warnings: "Sequence[Problem]") -> None:
-        given.warn(warnings)
+        given.warnings(warnings)
         annotate_problems(job, warnings, level="warning")
 
     try:
-        made = reconcile.plan(given.settings(), warn=warn)
+        made = reconcile.plan(given.settings(), warn=warn, note=given.warn)
         write_json(out, to_json(made))
     except ReconcilerError as error:
         if isinstance(error, InventoryError):
@@ -93,8 +93,8 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
         else:
             title, words = "it stopped before", str(error)
             annotate_stop(job, error)
-        summarise(job, stopped(f"No plan: {title}", words, name=name))
-        _remark(given, gitops.tell_plan(job, name, no_plan(title, words, name=name, head=job.head)))
+        summarise(job, stopped_text(f"No plan: {title}", words, name=name))
+        remark(given, gitops.tell_plan(job, name, no_plan(title, words, name=name, head=job.head)))
         raise
     artifact = gitops.artifact(name)
     print_plan(given, made, "text", full=False, refusals=False)
@@ -102,7 +102,7 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
     summarise(job, plan_summary(made, name=name, url=job.url, artifact=artifact))
     outputs(job, made)
     body = plan_comment(made, name=name, head=job.head, url=job.url, artifact=artifact)
-    _remark(given, gitops.tell_plan(job, name, body))
+    remark(given, gitops.tell_plan(job, name, body))
     if made.refusals:
         raise Refused(made.refusals)
     return 0
@@ -160,7 +160,7 @@ def apply(
         plan = _planned(given, settings, job, name=name)
         outputs(job, plan)
         if not plan.changes:
-            _nothing(given, job, name=name, commit=commit)
+            nothing(given, job, name=name, commit=commit)
             return 0
         _agreed(given, settings, job, plan, name=name, commit=commit, reviewed=reviewed)
         run = _applied(
@@ -174,12 +174,12 @@ def apply(
         )
     except ReconcilerError as error:
         annotate_stop(job, error)
-        _stopped(given, job, error, plan, name=name)
+        stopped(given, job, error, plan, name=name)
         raise
     try:
         return told(given, settings, run, report)
     finally:
-        _finished(given, job, run, name=name, commit=commit)
+        finished(given, job, run, name=name, commit=commit)
 
 
 def _planned(given: Globals, settings: "Settings", job: "Job", *, name: str) -> "Plan":
@@ -189,7 +189,7 @@ def _planned(given: Globals, settings: "Settings", job: "Job", *, name: str) -> 
     from reconciler.cli.runner import HALF, summarise
     from reconciler.report.comment import plan_summary
 
-    plan = reconcile.plan(settings, warn=given.warn)
+    plan = reconcile.plan(settings, warn=given.warnings, note=given.warn)
     print_plan(given, plan, "text", full=False, refusals=False)
     summarise(job, plan_summary(plan, name=name, url=job.url, artifact=gitops.artifact(name), most=HALF))
     return plan
@@ -208,7 +208,7 @@ def _agreed(
         check(given, settings, plan, reviewed)
         return
     try:
-        _remark(given, gitops.agree(settings, job, plan, name=name, commit=commit))
+        remark(given, gitops.agree(settings, job, plan, name=name, commit=commit))
     except Unreviewed as error:
         if error.changes:
             click.echo(unreviewed_text(only(plan, error)), err=True, color=given.color)
@@ -243,58 +243,3 @@ def _applied(
             say=given.say,
             admit=lambda backend: None if OLDER in allowed else check_commit(settings, backend, commit),
         )
-
-
-def _nothing(given: Globals, job: "Job", *, name: str, commit: str) -> None:
-    """Only a comment that there is has something to put right: that this has come to its end after all."""
-    from reconciler import gitops
-    from reconciler.report.comment import apply_comment
-
-    body = apply_comment("Applied: every device is as declared", "", name=name, url=job.url, again=False)
-    _remark(given, gitops.tell_apply(job, name, commit, body, only_if_there=True))
-
-
-def _stopped(given: Globals, job: "Job", error: ReconcilerError, plan: "Plan | None", *, name: str) -> None:
-    """Why nothing was sent. A run that came too late has nothing to say to a request that was applied long ago."""
-    from reconciler import gitops
-    from reconciler.agreement import only
-    from reconciler.cli.runner import HALF, summarise
-    from reconciler.report.comment import apply_comment, stopped
-    from reconciler.report.problems import text
-    from reconciler.report.text import unreviewed_text
-
-    words = text(error.problems) if isinstance(error, InventoryError) else str(error)
-    if isinstance(error, Unreviewed) and error.changes and plan:
-        words = f"{words}\n\n{unreviewed_text(only(plan, error))}"
-    title = "Not applied: nothing was sent"
-    summarise(job, stopped(title, words, name=name, most=HALF))
-    if not isinstance(error, OlderCommit):
-        again = not isinstance(error, StalePlan | Refused | InventoryError)
-        body = apply_comment(title, words, name=name, url=job.url, again=again)
-        _remark(given, gitops.tell_apply(job, name, job.commit, body, only_if_there=False))
-
-
-def _finished(given: Globals, job: "Job", run: "Run", *, name: str, commit: str) -> None:
-    """What became of every device, in the summary and in the request that brought the commit in."""
-    from reconciler import gitops
-    from reconciler.cli.runner import HALF, summarise
-    from reconciler.model import Applied
-    from reconciler.report.comment import apply_comment
-    from reconciler.report.outcomes import outcomes_text
-
-    text = outcomes_text(run.outcomes, done=run.done, seconds=run.seconds, stopped=run.error is not None)
-    other = sum(not isinstance(outcome, Applied) for outcome in run.outcomes)
-    need = f"{other:,} device{' needs' if other == 1 else 's need'} attention"
-    title = "The apply ended early" if run.error else f"Applied, and {need}" if other else "Applied"
-    words = f"{run.error}\n{text}" if run.error else text
-    again = run.exit_code != 0
-    summarise(job, apply_comment(title, words, name=name, url="", again=again, most=HALF))
-    body = apply_comment(title, words, name=name, url=job.url, again=again)
-    _remark(given, gitops.tell_apply(job, name, commit, body, only_if_there=False))
-
-
-def _remark(given: Globals, text: str) -> None:
-    if text:
-        from reconciler.printable import printable
-
-        given.say(printable(text))

@@ -37,7 +37,7 @@ def plan(
     from reconciler.plan.plan_file import to_json
 
     settings = given.settings()
-    made = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warn)
+    made = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn)
     if out:
         write_json(out, to_json(made))
     print_plan(given, made, form, full=full)

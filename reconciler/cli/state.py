@@ -37,7 +37,7 @@ def list_(options: Globals, form: str) -> None:
     from reconciler.report.journal import list_json, list_text
 
     settings = options.settings()
-    snapshot = bookkeeping.snapshot(settings)
+    snapshot = bookkeeping.snapshot(settings, options.warn)
     if form == "json":
         click.echo(list_json(snapshot, bookkeeping.frozen(settings)))
     elif snapshot.devices:
@@ -57,7 +57,7 @@ def show(options: Globals, serial: str, form: str) -> None:
     from reconciler.report.journal import show_json, show_text
 
     settings = options.settings()
-    snapshot, device = bookkeeping.device(settings, serial)
+    snapshot, device = bookkeeping.device(settings, serial, options.warn)
     hidden = marked(settings).sensitive
     if form == "json":
         click.echo(show_json(Serial(serial), device, snapshot, hidden, bookkeeping.frozen(settings)))

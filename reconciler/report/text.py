@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from click import style
+from click import style, unstyle
 
 from reconciler.model import ABSENT, Action, Divergence, Plan, Serial
 from reconciler.printable import dotted, printable, value
 from reconciler.report.guards import guards_text, refusals_text
 from reconciler.report.lines import NAMED, Merges
-from reconciler.report.screen import full_lines, legend, screen_lines
+from reconciler.report.screen import MORE, full_lines, legend, screen_lines
 
 SCREEN = 40
 """Lines of a whole plan, unless all are asked for."""
 LEAST = 18
 """Lines that the changes take if need be, however many refusals there are."""
 OBSERVED = 8
-"""Lines for devices that are only observed, if others change, with the title."""
+"""Lines for devices that are only observed, with the title."""
 STANDING = 4
 """Lines for what stands."""
 NAMES = 120
@@ -41,7 +41,7 @@ def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: 
         changes, observed = full_lines(plan.changes, merges), full_lines(plan.observed, merges)
     else:
         room = SCREEN - len(head) - len(tail) - below
-        aside = (OBSERVED if plan.changes else room) if plan.observed else 0
+        aside = OBSERVED if plan.observed else 0
         changes = screen_lines(plan.changes, merges, max(LEAST, room - aside))
         observed = screen_lines(plan.observed, merges, aside - 1)
     yield from head
@@ -82,7 +82,7 @@ def summary_line(plan: Plan) -> str:
 
 def _observed(lines: Iterable[str]) -> Iterator[str]:
     """Set apart, and with no symbol at the start of a line, so that nobody takes them for what is sent."""
-    quoted = [f"  | {line}" for line in lines if line]
+    quoted = [f"  | {line}" for line in lines if line and unstyle(line) != MORE]
     if quoted:
         yield style("Observed, not sent ($manage: observe):", bold=True)
         yield from quoted

@@ -20,6 +20,9 @@ from reconciler.sandbox.server import Sandbox, running
 
 _SERIAL: Final = "ABC123456789"
 _FILE: Final = "inventory/laptops/conference-room.yaml"
+_DEFAULTS: Final = "inventory/kiosks/_defaults.yaml"
+_KIOSKS: Final = 4
+"""Those that say nothing about it themselves."""
 _SCHEMA: Final = "schemas/device.schema.json"
 _SETTINGS: Final = "[api] # a sandbox on this machine needs no patience\nrate_per_second = 1000\nburst = 1000\n"
 _HEAD: Final = 8
@@ -57,6 +60,7 @@ def demonstrate(program: Sequence[str], environ: Mapping[str, str], *, color: bo
             stage = Stage(folder, program, {**own, **sandbox.environ}, sandbox, color)
             _adopt(stage, found.desired, found.files)
             _update(stage)
+            _many(stage)
             _rejected(stage)
     _say("That was the whole cycle. The server is stopped, and the temporary folder is gone.")
 
@@ -108,6 +112,18 @@ def _update(stage: Stage) -> None:
     _received(stage, 200, {"location": "Building B - Room 204"})
     _say("And once more: there is nothing left to do.")
     _reconciler(stage, "plan", says="No changes")
+
+
+def _many(stage: Stage) -> None:
+    _say("Kiosks share their defaults. One line there changes all that do not say otherwise.")
+    _edit(stage, _DEFAULTS, "idle_reset_seconds: 60", "idle_reset_seconds: 90")
+    _say("The plan says it once, with the line that causes it.")
+    _reconciler(stage, "plan", says=f"on {_KIOSKS} devices")
+    stage.sandbox.forget_requests()
+    _reconciler(stage, "apply", "--auto-approve", says=f"{_KIOSKS} applied")
+    _expect(len(stage.sandbox.requests("PUT")) == _KIOSKS, f"{_KIOSKS} PUTs")
+    _say("Why does a device have a value? Every line that speaks of it, and the one that wins.")
+    _reconciler(stage, "explain", "E21C004502", "configuration.screen_on", says="hamburg-hours")
 
 
 def _rejected(stage: Stage) -> None:

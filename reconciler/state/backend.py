@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.model import Draft, Entry, Holder, Lease, Serial, Snapshot
+from reconciler.model import Draft, Entry, Holder, Lease, Rhythm, Serial, Snapshot
 from reconciler.state.chain import GENESIS
 
 
@@ -68,6 +68,10 @@ class Backend(Protocol):
         Raises LeaseLost, with nothing written, if the lease is expired or of an older epoch; ValueError, likewise, for
         entries that cannot follow what was recorded (an outcome without an intent) or hold NaN or an infinity.
         """
+        ...
+
+    def rhythm(self) -> Rhythm:
+        """How appends are best spaced now: it says how far intents must run ahead of their requests."""
         ...
 
     def unlock(self, lease_id: str, *, by: str, at: str, force: bool = False) -> Lease:

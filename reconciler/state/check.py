@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from reconciler.canonical import canonical
 from reconciler.change_json import device_to_json
+from reconciler.errors import StateCorrupt
 from reconciler.model import DeviceState, Entry, Serial
 from reconciler.state import chain
 from reconciler.state.fold import step
@@ -36,6 +37,11 @@ def damage(entries: Iterable[Entry], devices: Mapping[Serial, DeviceState], *, s
         if not _same(folded.get(serial), devices.get(serial)):
             return f"the snapshot of {serial} is not what the journal says"
     return None
+
+
+def damaged(place: object, what: str) -> StateCorrupt:
+    """The error for a state that must not be used, naming the place and the way out."""
+    return StateCorrupt(f"{place} is damaged: {what}. Restore it from a backup; see docs/state.md")
 
 
 def _same(one: DeviceState | None, other: DeviceState | None) -> bool:

@@ -11,7 +11,6 @@ device by device, when it is applied. Reads are short, so that they never keep a
 
 import hashlib
 import json
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,14 +21,24 @@ from typing import Any
 from uuid import uuid4
 
 from reconciler.change_json import device_from_json, device_to_json
-from reconciler.errors import LeaseLost, StateError
-from reconciler.model import DeviceState, Draft, Entry, EntryKind, Holder, Json, Lease, Serial, Snapshot
-from reconciler.state import chain
+from reconciler.model import (
+    IMMEDIATE,
+    DeviceState,
+    Draft,
+    Entry,
+    EntryKind,
+    Holder,
+    Json,
+    Lease,
+    Rhythm,
+    Serial,
+    Snapshot,
+)
+from reconciler.state.advance import advance
 from reconciler.state.backend import Head
-from reconciler.state.check import damage
-from reconciler.state.fold import step
-from reconciler.state.lease import is_live, lease_from_json, lease_to_json, locked
-from reconciler.state.sqlite_file import create, damaged, reading, writing
+from reconciler.state.check import damage, damaged
+from reconciler.state.right import Right, fenced, granted, not_locked, revoked, right_from_json, right_to_json, same
+from reconciler.state.sqlite_file import create, reading, writing
 
 _PAGE = 1000
 
@@ -44,14 +53,6 @@ class _Sums:
     head: Head
     devices: int = 0
     total: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Right:
-    """The `lease` row: the last epoch given out, and to whom, if they still have it."""
-
-    epoch: int = 0
-    lease: Lease | None = None
 
 
 class SqliteBackend:
@@ -86,24 +87,21 @@ class SqliteBackend:
     def acquire(self, holder: Holder, *, ttl: float) -> Lease:
         create(self._path, _begin)
         with writing(self._path) as db:
-            right, now = self._right(db), self._now()
-            if right.lease and is_live(right.lease, now):
-                raise locked(right.lease, now)
-            epoch = right.epoch + 1
-            lease = Lease(secrets.token_hex(2), holder, epoch, since=now, expires=now + ttl)
-            _put_right(db, _Right(epoch, lease))
+            lease = granted(self._right(db), holder, ttl=ttl, now=self._now())
+            _put_right(db, Right(lease.epoch, lease))
         return lease
 
     def renew(self, lease: Lease, *, ttl: float) -> Lease:
         with writing(self._path) as db:
-            renewed = replace(self._fence(db, lease), expires=self._now() + ttl)
-            _put_right(db, _Right(renewed.epoch, renewed))
+            now = self._now()
+            renewed = replace(fenced(self._right(db), lease, now), expires=now + ttl)
+            _put_right(db, Right(renewed.epoch, renewed))
         return renewed
 
     def release(self, lease: Lease) -> None:
         with writing(self._path) as db:
             right = self._right(db)
-            if right.lease and _same(right.lease, lease):
+            if right.lease and same(right.lease, lease):
                 _put_right(db, replace(right, lease=None))
 
     def lease(self) -> Lease | None:
@@ -112,23 +110,20 @@ class SqliteBackend:
 
     def append(self, lease: Lease, drafts: Sequence[Draft]) -> int:
         with writing(self._path) as db:
-            self._fence(db, lease)
+            fenced(self._right(db), lease, self._now())
             return self._record(db, drafts)
+
+    def rhythm(self) -> Rhythm:
+        return IMMEDIATE
 
     def unlock(self, lease_id: str, *, by: str, at: str, force: bool = False) -> Lease:
         if self.lease() is None:
-            raise StateError("the state is not locked; there is nothing to unlock")
+            raise not_locked()
         with writing(self._path) as db:
-            right, now = self._right(db), self._now()
-            lease = right.lease
-            if lease is None or lease.id != lease_id:
-                present = f"the present one is {lease.id}" if lease else "the state is not locked any more"
-                raise StateError(f"there is no lease {lease_id}; {present}")
-            if is_live(lease, now) and not force:
-                raise locked(lease, now, unlocking=True)
+            right = self._right(db)
+            lease, draft = revoked(right, lease_id, by=by, at=at, now=self._now(), force=force)
             _put_right(db, replace(right, lease=None))
-            data: dict[str, Json] = {"lease": lease.id, "holder": lease_to_json(lease)["holder"], "by": by}
-            self._record(db, [Draft(EntryKind.UNLOCKED, at, run="", data=data)])
+            self._record(db, [draft])
         return lease
 
     def verify(self) -> int:
@@ -149,18 +144,16 @@ class SqliteBackend:
 
     def _record(self, db: sqlite3.Connection, drafts: Iterable[Draft]) -> int:
         sums = self._sums(db)
-        head, devices, total = sums.head, sums.devices, sums.total
-        entries = list(chain.link(drafts, head.seq, head.hash))
-        db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_row, entries))
-        states: dict[Serial, DeviceState | None] = {}
-        for entry in entries:
-            if entry.serial is None:
-                continue
-            if entry.serial not in states:
-                states[entry.serial], weight = self._device(db, entry.serial)
-                devices, total = devices - bool(weight), total - weight
-            states[entry.serial] = step(states[entry.serial], entry)
-        for serial, state in states.items():
+        weights: dict[Serial, int] = {}
+
+        def before(serial: Serial) -> DeviceState | None:
+            state, weights[serial] = self._device(db, serial)
+            return state
+
+        moved = advance(sums.head, drafts, before)
+        db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_row, moved.entries))
+        devices, total = sums.devices - sum(map(bool, weights.values())), sums.total - sum(weights.values())
+        for serial, state in moved.devices.items():
             if state is None:
                 db.execute("DELETE FROM device WHERE serial = ?", (serial,))
             else:
@@ -168,11 +161,8 @@ class SqliteBackend:
                 mark = seal(serial, body)
                 db.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?)", (serial, body, mark))
                 devices, total = devices + 1, total + int.from_bytes(mark)
-        seq, last = (entries[-1].seq, entries[-1].hash) if entries else (head.seq, head.hash)
-        servers = [entry.data["server"] for entry in entries if entry.kind is EntryKind.RUN and "server" in entry.data]
-        head = Head(head.lineage, head.revision + 1, seq, last, str(servers[-1]) if servers else head.server)
-        _put_sums(db, _Sums(head, devices, total % 2**128))
-        return head.revision
+        _put_sums(db, _Sums(moved.head, devices, total % 2**128))
+        return moved.head.revision
 
     def _device(self, db: sqlite3.Connection, serial: Serial) -> tuple[DeviceState | None, int]:
         row = db.execute("SELECT body, seal FROM device WHERE serial = ?", (serial,)).fetchone()
@@ -201,23 +191,12 @@ class SqliteBackend:
             devices.update(zip((row[0] for row in page), map(device_from_json, bodies), strict=True))
         return sums.head, devices
 
-    def _fence(self, db: sqlite3.Connection, lease: Lease) -> Lease:
-        """The present lease, if it is `lease` and has not run out: checked inside the transaction that writes."""
-        present = self._right(db).lease
-        if present is None or not _same(present, lease):
-            now_held = f"; {present.holder.by} holds the state now" if present else ""
-            raise LeaseLost(f"lease {lease.id} was taken away{now_held}: nothing more was written; run again")
-        if present.expires <= self._now():
-            raise LeaseLost(f"lease {lease.id} ran out before it was renewed: nothing more was written; run again")
-        return present
-
     def _sums(self, db: sqlite3.Connection) -> _Sums:
         row = self._sealed(db, "state")
         return _Sums(**{**row, "head": Head(**row["head"])})
 
-    def _right(self, db: sqlite3.Connection) -> _Right:
-        row = self._sealed(db, "lease")
-        return _Right(row["epoch"], lease_from_json(row["lease"]) if row["lease"] else None)
+    def _right(self, db: sqlite3.Connection) -> Right:
+        return right_from_json(self._sealed(db, "lease"))
 
     def _sealed(self, db: sqlite3.Connection, name: str) -> dict[str, Any]:
         row = db.execute("SELECT body, seal FROM sealed WHERE name = ?", (name,)).fetchone()
@@ -243,15 +222,15 @@ class SqliteBackend:
 
 def _begin(db: sqlite3.Connection) -> None:
     _put_sums(db, _Sums(Head(lineage=str(uuid4()))))
-    _put_right(db, _Right())
+    _put_right(db, Right())
 
 
 def _put_sums(db: sqlite3.Connection, sums: _Sums) -> None:
     _put(db, "state", asdict(sums))
 
 
-def _put_right(db: sqlite3.Connection, right: _Right) -> None:
-    _put(db, "lease", {"epoch": right.epoch, "lease": lease_to_json(right.lease) if right.lease else None})
+def _put_right(db: sqlite3.Connection, right: Right) -> None:
+    _put(db, "lease", right_to_json(right))
 
 
 def _put(db: sqlite3.Connection, name: str, content: dict[str, Json]) -> None:
@@ -263,10 +242,6 @@ def _row(entry: Entry) -> tuple[int | str | None, ...]:
     # ASCII JSON: a server may answer with half a surrogate pair, which SQLite's UTF-8 cannot hold.
     data = json.dumps(dict(entry.data))
     return entry.seq, entry.kind.value, entry.at, entry.run, entry.serial, data, entry.previous, entry.hash
-
-
-def _same(one: Lease, other: Lease) -> bool:
-    return (one.id, one.epoch) == (other.id, other.epoch)
 
 
 def seal(key: str, body: str) -> bytes:

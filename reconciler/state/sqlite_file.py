@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from reconciler.errors import StateBusy, StateCorrupt, StateError, StateTooNew
+from reconciler.state.check import damaged
 
 APPLICATION_ID = 0x7A726563
 FORMAT = 1
@@ -158,8 +159,3 @@ def _explained(path: Path) -> Iterator[None]:
         raise StateError(f"{path}: {words} ({error}; {name})") from error
     except OSError as error:
         raise StateError(f"{path}: {error.strerror or error}") from error
-
-
-def damaged(path: Path, what: str) -> StateCorrupt:
-    """The error for a state that must not be used, naming the place and the way out."""
-    return StateCorrupt(f"{path} is damaged: {what}. Restore it from a backup; see docs/state.md")

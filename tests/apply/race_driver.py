@@ -21,7 +21,7 @@ WON, LOST = 0, 1
 
 
 def main() -> None:
-    """Race as often as the first argument says, in the current folder."""
+    """Race as often as the first argument says, in the current folder, for the state that the second names."""
     winners: Counter[int] = Counter()
     for _ in range(int(sys.argv[1])):
         start, over = os.pipe(), os.pipe()
@@ -48,7 +48,7 @@ def _racer(start: tuple[int, int], over: tuple[int, int]) -> int:
     os.close(start[1])
     os.close(over[1])
     os.read(start[0], 1)
-    state = open_state("sqlite:state.db", Path.cwd())
+    state = open_state(sys.argv[2], Path.cwd())
     try:
         lease = state.acquire(this_process(os.environ), ttl=60)
     except Locked:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import COMMAND, Declare, Run, clean_environ
+from git_places import bare, cloned
 
 from reconciler.model import Draft, EntryKind
 from reconciler.sandbox.server import Sandbox
@@ -28,19 +29,21 @@ GRACE = 7.5 if SOAK else 1.0
 
 
 @pytest.mark.timeout(3600)
-def test_of_sixteen_processes_exactly_one_gets_the_lease_every_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("url", "rounds"), [("sqlite:state.db", ROUNDS), ("git:reconciler-state", ROUNDS // 20)])
+def test_of_sixteen_processes_exactly_one_gets_the_lease_every_time(url: str, rounds: int, tmp_path: Path) -> None:
+    place = cloned(tmp_path / "work", bare(tmp_path / "remote.git"))
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("race_driver.py"), str(ROUNDS)],
-        cwd=tmp_path,
+        [sys.executable, Path(__file__).with_name("race_driver.py"), str(rounds), url],
+        cwd=place,
         env=clean_environ(),
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
 
-    assert json.loads(done.stdout) == {"1": ROUNDS}, done.stderr
-    with closing(open_state("sqlite:state.db", tmp_path)) as state:
-        assert state.verify() == ROUNDS
+    assert json.loads(done.stdout) == {"1": rounds}, done.stderr
+    with closing(open_state(url, place)) as state:
+        assert state.verify() == rounds
 
 
 SLEEPER = """

@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +18,7 @@ from reconciler.apply.pace import Tempo
 from reconciler.apply.run import Carried, carry_out
 from reconciler.canonical import canonical
 from reconciler.errors import Interrupted, LeaseLost
-from reconciler.model import Draft, EntryKind, Json, Serial
+from reconciler.model import Draft, EntryKind, Json, Rhythm, Serial
 from reconciler.plan.diff import diff
 
 TEMPO = Tempo(
@@ -119,3 +121,38 @@ def test_signals_are_handled_as_before_once_a_run_is_over() -> None:
     carried(Api(lambda _: None), [])
 
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_slow_state_does_not_slow_the_requests_and_still_holds_each_intent_before_its_request() -> None:
+    """400 requests at 200 a second, with writes of 0.2 s: at 32 intents a time, they would need more than 20 writes."""
+    serials = [f"D{number:03}" for number in range(400)]
+    durable: list[Draft] = []
+    writes: list[int] = []
+
+    def append(drafts: Sequence[Draft]) -> None:
+        time.sleep(0.2)
+        durable.extend(drafts)
+        writes.append(len(drafts))
+
+    intended = {}
+    api = Api(lambda number: intended.update({number: {draft.serial for draft in durable}}))
+    changes = diff(
+        desired({serial: {"vlan": 2} for serial in serials}), applied({serial: {"vlan": 1} for serial in serials})
+    )
+    run = carry_out(
+        [Task(change, {"vlan": 2}) for change in changes],
+        run_id="run",
+        api=lambda: api,
+        append=append,
+        may_send=lambda: True,
+        tempo=replace(TEMPO, rate_per_second=200, burst=1, concurrency=16),
+        rhythm=Rhythm(seconds=0.2, gather=2.0, enough=25),
+        max_duration=None,
+        progress=lambda _: None,
+        trace=lambda _: None,
+        say=lambda _: None,
+    )
+
+    assert kinds(run) == ["Applied"] * 400
+    assert all(serial in intended[number] for number, serial in enumerate(api.sent, 1))
+    assert len(writes) < 20

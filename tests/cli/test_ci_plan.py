@@ -50,7 +50,7 @@ def test_a_pull_request_gets_a_comment_annotations_a_summary_outputs_and_a_plan_
     summary = (place / "summary.md").read_text()
     assert summary.startswith("### Plan: 1 to adopt")
     assert '"active"' in summary
-    assert re.search(r"(?m)^::notice file=inventory/a.yaml,line=3,col=\d+,title=Changes 1 device::\+ ", ran.stdout)
+    assert re.search(r"(?m)^::notice file=inventory/a.yaml,line=1,col=1,title=Changes 1 device::\+ ", ran.stdout)
     outputs = dict(line.split("=", 1) for line in (place / "output").read_text().splitlines())
     assert outputs == {
         "changes": "true",

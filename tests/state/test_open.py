@@ -24,12 +24,35 @@ def test_an_absolute_path_is_itself(tmp_path: Path) -> None:
     assert (tmp_path / "s.db").is_file()
 
 
-@pytest.mark.parametrize("url", ["git:state", "sqlite", "sqlite:", "", ".reconciler/state.db", "SQLITE:x"])
+@pytest.mark.parametrize("url", ["gti:state", "sqlite", "sqlite:", "", ".reconciler/state.db", "SQLITE:x"])
 def test_an_unknown_scheme_is_an_error_that_lists_the_known_ones(url: str, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"^state is '.*known here: sqlite:PATH, such as sqlite:\.reconciler/state\.db"
     ):
         open_state(url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ("--upload-pack=x:state", "--upload-pack=x"),
+        ("https://evil.example/x:state", "https://evil.example/x"),
+        ("origin:", ""),
+        (":state", ""),
+        ("a b", "a b"),
+        ("state..x", "state..x"),
+        ("-state", "-state"),
+        ("state.lock", "state.lock"),
+        ("/state", "/state"),
+    ],
+)
+def test_a_git_state_takes_plain_names_and_neither_options_nor_addresses(
+    place: str, named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f"{named!r} cannot be a branch, or the name of a remote, .* git:REMOTE:BRANCH"
+    ):
+        open_state(f"git:{place}", tmp_path)
 
 
 def test_a_misspelled_scheme_is_recognised(tmp_path: Path) -> None:
