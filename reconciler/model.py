@@ -527,7 +527,8 @@ class Explanation:
     """Why one device is as it is: all its `values`, or those at and inside `path`. `source` is None if it has left.
 
     `manage` and where that is said, if it is; `layers` by name, lowest first; `standing` as in the state, or "" if it
-    is not in there; `carried` is the last outcome of any of its values; `action` is the plan's, None for nothing.
+    is not in there; `carried` is the last outcome of any of its values; `action` is the plan's, None for nothing or
+    if it is left to the change of the device that it is `replaced_by`.
     """
 
     serial: Serial
@@ -540,6 +541,7 @@ class Explanation:
     manage: Manage = "apply"
     managed_at: Source | None = None
     replaces: Serial | None = None
+    replaced_by: Serial | None = None
     standing: str = ""
     carried: Carried | None = None
     action: Action | None = None

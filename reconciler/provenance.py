@@ -41,7 +41,7 @@ from reconciler.model import (
     Source,
     Value,
 )
-from reconciler.plan.diff import diff
+from reconciler.plan.diff import diff, replaced
 from reconciler.plan.marks import Marks
 from reconciler.pointer import get, join, patched, split, within
 from reconciler.report.journal import standing
@@ -69,7 +69,8 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
         device, state = _both(serial, desired, snapshot)
         layers = device.layers if device else ()
         past = history(backend.entries(serial=Serial(serial)) if state else ())
-        change = _change(settings, rules, Serial(serial), device, snapshot)
+        ours, theirs = _swapped(Serial(serial), desired, snapshot)
+        change = _change(settings, rules, Serial(serial), ours, theirs)
         spoken = {*mentioned(layers), *tips(state.fields if state else {})} | _changed(change)
         paths = asked(path, device.fields if device else {}, spoken, serial)
         outcomes = {name: past.outcome(name) for name in paths}
@@ -90,6 +91,8 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
         )
         for name in paths
     ]
+    successor = replaced(ours, theirs).get(Serial(serial)) if settings.on_removed.decommission is None else None
+    managed = device or (ours.devices[successor] if successor else None)
     managing = next((layer for layer in reversed(layers) if layer.manage), None)
     return Explanation(
         Serial(serial),
@@ -103,9 +106,10 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
             if layer.pointer == "/set"
         ),
         labels=_labels(layers, places),
-        manage=device.manage if device else "apply",
+        manage=managed.manage if managed else "apply",
         managed_at=places.source(managing.file, managing.pointer + "/$manage") if managing else None,
         replaces=device.replaces if device else None,
+        replaced_by=successor,
         standing=standing(state, frozen(settings)) if state else "",
         carried=carried[latest.seq] if latest else None,
         action=change.action if change else None,
@@ -123,14 +127,23 @@ def _both(serial: str, desired: DesiredState, snapshot: Snapshot) -> tuple[Devic
     return device, state
 
 
+def _swapped(serial: Serial, desired: DesiredState, snapshot: Snapshot) -> tuple[DesiredState, Snapshot]:
+    """Both sides of the device, of the one that it replaces, and of those that replace it."""
+    near = {serial} | {other.serial for other in desired.devices.values() if other.replaces == serial}
+    near |= {old for name in near if (device := desired.devices.get(name)) and (old := device.replaces)}
+    return (
+        replace(desired, devices={name: desired.devices[name] for name in near if name in desired.devices}),
+        replace(snapshot, devices={name: snapshot.devices[name] for name in near if name in snapshot.devices}),
+    )
+
+
 def _change(
-    settings: Settings, rules: Marks, serial: Serial, device: Device | None, snapshot: Snapshot
+    settings: Settings, rules: Marks, serial: Serial, desired: DesiredState, snapshot: Snapshot
 ) -> Change | None:
     """What the plan would do about the device, were it not observed or paused."""
-    about = {serial, device.replaces if device else None}
     changes = diff(
-        DesiredState({serial: device} if device else {}),
-        Snapshot(devices={name: state for name, state in snapshot.devices.items() if name in about}),
+        desired,
+        snapshot,
         marks=rules,
         removed=settings.on_removed.field,
         merged=settings.api.merges,

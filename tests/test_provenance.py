@@ -1,6 +1,7 @@
 """What `explain` knows of a device: layers, state, plan and git together."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from conftest import Declare
 from reconciler.config import ApiSettings, Settings
 from reconciler.errors import InventoryError, Usage
 from reconciler.model import ABSENT, Action, Draft, EntryKind, Explanation, Holder, Json, Nested, Provenance, Serial
+from reconciler.policy import OnRemovedSettings
 from reconciler.provenance import MASK, explain
 from reconciler.state.sqlite import SqliteBackend
 
@@ -190,6 +192,26 @@ def test_a_device_that_left_the_inventory_is_still_known_from_the_state(declare:
 
     assert (told.source, told.action) == (None, Action.RELEASE)
     assert [(item.path, item.value, item.applied) for item in told.values] == [("/status", ABSENT, "active")]
+
+
+def test_a_device_that_is_replaced_names_its_successor_and_the_other_way_round(declare: Declare, fleet: Fleet) -> None:
+    declare("b.yaml", "serial_number: B\n$replaces: A\nstatus: active")
+    fleet.put(status="active")
+
+    old, new = fleet.told(), fleet.told(serial="B")
+
+    assert (old.source, old.replaced_by, old.action) == (None, "B", None)
+    assert (new.replaces, new.replaced_by, new.action) == ("A", None, Action.REPLACE)
+
+
+def test_a_device_that_is_to_be_decommissioned_gets_one_last_put(declare: Declare, fleet: Fleet) -> None:
+    declare("b.yaml", serial_number="B")
+    fleet.put(status="active")
+    removed = OnRemovedSettings(device="decommission", patch={"status": "retired"})
+    told = explain(replace(fleet.settings, on_removed=removed), "A", today=TODAY)
+
+    assert told.action is Action.DECOMMISSION
+    assert [(item.path, item.change and item.change.after) for item in told.values] == [("/status", "retired")]
 
 
 def test_a_secret_is_nowhere(declare: Declare, fleet: Fleet) -> None:

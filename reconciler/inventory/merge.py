@@ -114,6 +114,8 @@ def overlaps(one: Layer, other: Layer, rules: ListRules) -> Iterable[tuple[str, 
             related = path == above or path.startswith(above + "/") or above.startswith(path + "/")
             if related and not (path == above and (path in rules or canonical(value) == canonical(against))):
                 yield path, place, there
+    if one.manage and other.manage and one.manage != other.manage:
+        yield "/$manage", one.pointer + "/$manage", other.pointer + "/$manage"
     for path, place in one.unset.items():
         if get(other.values, path) is not ABSENT:
             yield path, place, other.pointer + path

@@ -90,7 +90,7 @@ def _end(it: Explanation) -> Iterator[str]:
     never = "" if it.standing else "never"
     applied = "; ".join(word for word in (standing, _run(it.carried) if it.carried else never) if word)
     rows: list[Row] = [("applied", applied), ("plan", _plan(it))]
-    if it.action is not Action.ADOPT:
+    if it.action not in {Action.ADOPT, Action.REPLACE}:
         rows += [("", f"{dotted(item.path)}  {_change(item, item.change)}") for item in it.values if item.change]
     yield from _columns(rows)
 
@@ -132,14 +132,20 @@ def _settled(item: Provenance, it: Explanation) -> Iterator[Row]:
 
 def _idle(it: Explanation) -> str:
     """What the plan does about a value that stays as it is."""
-    return _plan(it) if it.manage == "pause" or it.action is Action.RELEASE else "no change"
+    gone = it.action is Action.RELEASE or it.replaced_by
+    return _plan(it) if gone or it.manage == "pause" else "no change"
 
 
 def _plan(it: Explanation) -> str:
     if it.manage == "pause":
         return "nothing: the device is paused"
+    if it.replaced_by:
+        held = ", once that one is no longer observed" if it.manage == "observe" else ""
+        return f"replaced by {it.replaced_by}, and forgotten{held}: nothing is sent"
     if it.action is Action.RELEASE:
         return "release: no longer in the inventory, forgotten, nothing is sent"
+    if it.action is Action.DECOMMISSION:
+        return "decommission: no longer in the inventory, one last PUT"
     if not it.action:
         return "no change"
     return f"{it.action}, only observed: nothing is sent" if it.manage == "observe" else str(it.action)

@@ -23,6 +23,8 @@ def explain_json(it: Explanation) -> dict[str, Json]:
     }
     if it.replaces:
         document["replaces"] = it.replaces
+    if it.replaced_by:
+        document["replaced_by"] = it.replaced_by
     if it.standing:
         document["standing"] = it.standing
     if it.carried:

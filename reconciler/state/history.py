@@ -31,7 +31,7 @@ class History:
 
 
 def history(entries: Iterable[Entry]) -> History:
-    """What the entries of one device say. A device that was released or forgotten begins anew."""
+    """What the entries of one device say. A device that was released, replaced or forgotten begins anew."""
     outcomes: dict[str, Entry] = {}
     secret: set[str] = set()
     pending: list[str] = []
@@ -43,7 +43,7 @@ def history(entries: Iterable[Entry]) -> History:
         elif entry.kind in _SETTLED:
             settled = [change["path"] for change in changes] if "fields" in entry.data else pending
             outcomes |= dict.fromkeys(settled, entry)
-        elif entry.kind in {EntryKind.RELEASED, EntryKind.FORGOTTEN}:
+        elif entry.kind in {EntryKind.RELEASED, EntryKind.REPLACED, EntryKind.FORGOTTEN}:
             outcomes.clear()
     return History(outcomes, frozenset(secret))
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -75,6 +75,17 @@ class Forge:
     keep: Callable[[str, str, Path], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Where the steps of a job, or of an action in it, run."""
+
+    contexts: dict[str, Any]
+    environ: dict[str, str]
+    place: Path
+    done: JobRun
+    cancel: Cancel | None
+
+
 class Run:
     """One run of one workflow. Jobs are run one by one, and may be run again, as a person does with a failed one."""
 
@@ -112,24 +123,16 @@ class Run:
             key: substituted(text, contexts)
             for key, text in {**self.workflow.get("env", {}), **job.get("env", {})}.items()
         }
-        self._steps(job["steps"], contexts, environ, place, done, cancel)
+        self._steps(job["steps"], _Scope(contexts, environ, place, done, cancel))
         done.outputs |= {key: substituted(text, contexts) for key, text in job.get("outputs", {}).items()}
         summary = place / "summary.md"
         done.summary = summary.read_text() if summary.exists() else ""
         return done
 
-    def _steps(
-        self,
-        steps: list[dict[str, Any]],
-        contexts: dict[str, Any],
-        environ: dict[str, str],
-        place: Path,
-        done: JobRun,
-        cancel: Cancel | None,
-    ) -> None:
-        workspace = place / "workspace"
+    def _steps(self, steps: list[dict[str, Any]], scope: _Scope) -> None:
+        contexts, workspace = scope.contexts, scope.place / "workspace"
         for step in steps:
-            if not holds(step.get("if", "success()"), contexts, workspace, ok=done.conclusion == "success"):
+            if not holds(step.get("if", "success()"), contexts, workspace, ok=scope.done.conclusion == "success"):
                 continue
             given = {key: substituted(str(value), contexts) for key, value in step.get("with", {}).items()}
             more = {key: substituted(text, contexts) for key, text in step.get("env", {}).items()}
@@ -142,48 +145,32 @@ class Run:
                     pull = self.event.payload.get("pull_request", {"head": {"sha": self.event.sha}})
                     self._forge.keep(pull["head"]["sha"], given["name"], workspace / given["path"])
                 case "":
-                    self._script(step, contexts, environ | more, place, done, cancel)
+                    self._script(step, replace(scope, environ=scope.environ | more))
                 case ours if ours.startswith("$/"):
-                    self._composite(step, given, contexts, environ | more, place, done, cancel)
+                    self._composite(step, given, replace(scope, environ=scope.environ | more))
                 case other:
                     raise AssertionError(f"this runner does not know {other}")
 
-    def _composite(
-        self,
-        step: dict[str, Any],
-        given: dict[str, str],
-        contexts: dict[str, Any],
-        environ: dict[str, str],
-        place: Path,
-        done: JobRun,
-        cancel: Cancel | None,
-    ) -> None:
+    def _composite(self, step: dict[str, Any], given: dict[str, str], scope: _Scope) -> None:
         folder = step["uses"].removeprefix("$/")
         action = yaml.safe_load(git(self._forge.repository, "show", f"{self.event.sha}:{folder}/action.yml"))
         assert action["runs"]["using"] == "composite"
         assert given.keys() <= action["inputs"].keys()
-        inside: dict[str, Any] = {"github": contexts["github"], "steps": {}}
+        inside: dict[str, Any] = {"github": scope.contexts["github"], "steps": {}}
         inside["inputs"] = {
-            key: given.get(key, substituted(str(declared.get("default", "")), contexts))
+            key: given.get(key, substituted(str(declared.get("default", "")), scope.contexts))
             for key, declared in action["inputs"].items()
         }
-        environ = environ | {"GITHUB_ACTION_PATH": str(place / "workspace" / folder)}
-        self._steps(action["runs"]["steps"], inside, environ, place, done, cancel)
+        environ = scope.environ | {"GITHUB_ACTION_PATH": str(scope.place / "workspace" / folder)}
+        self._steps(action["runs"]["steps"], replace(scope, contexts=inside, environ=environ))
         outputs = {key: substituted(declared["value"], inside) for key, declared in action["outputs"].items()}
         if "id" in step:
-            contexts["steps"][step["id"]] = {"outputs": outputs}
+            scope.contexts["steps"][step["id"]] = {"outputs": outputs}
 
-    def _script(
-        self,
-        step: dict[str, Any],
-        contexts: dict[str, Any],
-        environ: dict[str, str],
-        place: Path,
-        done: JobRun,
-        cancel: Cancel | None,
-    ) -> None:
+    def _script(self, step: dict[str, Any], scope: _Scope) -> None:
+        done, place = scope.done, scope.place
         if "pip install" in step["run"]:
-            requirements = Path(environ["GITHUB_ACTION_PATH"], "requirements.txt").read_text()
+            requirements = Path(scope.environ["GITHUB_ACTION_PATH"], "requirements.txt").read_text()
             assert "zequenze-reconciler==" in requirements
             return
         done.scripts.append(step["run"])
@@ -195,14 +182,14 @@ class Run:
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [*SHELLS[step.get("shell")], str(script)],
-                cwd=place / "workspace" / substituted(step.get("working-directory", "."), contexts),
-                env=environ | {"GITHUB_OUTPUT": str(output)},
+                cwd=place / "workspace" / substituted(step.get("working-directory", "."), scope.contexts),
+                env=scope.environ | {"GITHUB_OUTPUT": str(output)},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            _watched(process, cancel, done)
+            _watched(process, scope.cancel, done)
         done.log += log.read_text()
         done.code = process.returncode
         if done.signals:
@@ -211,7 +198,7 @@ class Run:
             done.conclusion = "failure"
         if "id" in step:
             pairs = dict(line.split("=", 1) for line in output.read_text().splitlines())
-            contexts["steps"][step["id"]] = {"outputs": pairs}
+            scope.contexts["steps"][step["id"]] = {"outputs": pairs}
 
     def _checkout(self, workspace: Path, *, depth: int) -> None:
         """As actions/checkout does it: a clone of one commit, detached or on its branch."""
@@ -226,14 +213,8 @@ class Run:
         if depth:
             git(workspace, "fetch", "--quiet", "--no-tags", f"--depth={depth}", "origin", f"+{self.event.sha}:{local}")
         else:
-            git(
-                workspace,
-                "fetch",
-                "--quiet",
-                "origin",
-                "+refs/heads/*:refs/remotes/origin/*",
-                f"+{self.event.sha}:{local}",
-            )
+            git(workspace, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
+            git(workspace, "fetch", "--quiet", "--no-tags", "origin", f"+{self.event.sha}:{local}")
         git(workspace, "checkout", "--quiet", *(("-B", branch) if branch != self.event.ref else ("--detach",)), local)
         assert git(workspace, "rev-parse", "HEAD") == self.event.sha
 

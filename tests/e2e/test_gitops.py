@@ -1,19 +1,20 @@
 """The whole way, by running it: the workflows that `init` writes, step by step, between a forge and a server."""
 
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import fleet as fleets
+import gitops_fleet as fleets
 import pytest
 from actions_runner import Cancel
 from conftest import Run as Command
-from fleet import SERIALS, Fleet, devices
 from forge_server import Hub, forge
 from git_places import git
+from gitops_fleet import SERIALS, Fleet, devices
 
-from reconciler.sandbox.server import Sandbox
+from reconciler.sandbox.server import Sandbox, running
 
 FLEET = "inventory/fleet.yaml"
 
@@ -25,9 +26,16 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def empty(tmp_path: Path, hub: Hub, sandbox: Sandbox, run: Command) -> Fleet:
+def server() -> Iterator[Sandbox]:
+    """A server of its own for each test: requests that nobody waits for any more would arrive in the next one."""
+    with running() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def empty(tmp_path: Path, hub: Hub, server: Sandbox, run: Command) -> Fleet:
     """A repository in which there is nothing yet."""
-    return fleets.made(tmp_path, hub, sandbox, run)
+    return fleets.made(tmp_path, hub, server, run)
 
 
 @pytest.fixture
@@ -86,8 +94,22 @@ def test_what_nobody_reviewed_is_not_sent(fleet: Fleet) -> None:
     assert puts(fleet) == []
 
 
+def test_what_a_guard_refuses_is_neither_asked_for_nor_sent(fleet: Fleet) -> None:
+    pull = fleet.opened(
+        {FLEET: None, "inventory/one.yaml": json.dumps({"serial_number": SERIALS[0], "status": "active"})}
+    )
+    planned = fleet.planning(pull).job("plan")
+    assert (planned.conclusion, planned.code) == ("failure", 6)
+    assert "Refused by `max_released_pct`" in fleet.comment(pull.number, "plan")
+
+    run = fleet.applying(fleet.merged(pull))
+    assert run.job("plan").code == 6
+    assert run.job("apply").conclusion == "skipped"
+    assert puts(fleet) == []
+
+
 def test_an_old_job_that_is_run_again_rolls_nothing_back(fleet: Fleet) -> None:
-    older = fleet.changed({FLEET: devices("inactive")[:-1].replace('"inactive"', '"maintenance"', 4) + "}"})
+    older = fleet.changed({FLEET: devices("maintenance")})
     old = fleet.applying(older)
     assert old.job("plan").outputs == {"changes": "true"}
     assert old.job("apply").conclusion == "success"
@@ -124,8 +146,8 @@ def test_of_two_applies_at_once_one_waits_and_finds_it_done(fleet: Fleet) -> Non
     ("fault", "interrupted", "terminated", "needed"),
     [
         ("latency=150ms", 7.5, 2.5, ["SIGINT"]),
-        ("latency=60s,serial=AP-1*", 0.5, 10, ["SIGINT", "SIGTERM"]),
-        ("latency=60s,serial=AP-1*", 0.2, 0, ["SIGINT", "SIGTERM", "SIGKILL"]),
+        ("latency=60s:serial=AP-03", 0.5, 10, ["SIGINT", "SIGTERM"]),
+        ("latency=60s:serial=AP-03", 0.2, 0, ["SIGINT", "SIGTERM", "SIGKILL"]),
     ],
     ids=["in time", "late", "too late"],
 )
@@ -161,7 +183,7 @@ HOSTILE = [
 
 def test_a_fork_gets_everything_but_a_comment_and_nothing_that_it_writes_is_carried_out(fleet: Fleet) -> None:
     files: dict[str, str | None] = {
-        f"inventory/%0A::error::{number}.yaml": f'serial_number: EVIL-{number}\nname: "{name.encode("unicode_escape").decode()}"\n'
+        f"inventory/%0A::error::{number}.yaml": json.dumps({"serial_number": f"EVIL-{number}", "name": name}, indent=1)
         for number, name in enumerate(HOSTILE)
     }
     pull = fleet.opened(files, fork=True)
@@ -183,20 +205,8 @@ def test_a_fork_gets_everything_but_a_comment_and_nothing_that_it_writes_is_carr
 
 
 def test_a_hostile_name_is_inert_in_the_comment_of_those_who_may_comment(fleet: Fleet) -> None:
-    pull = fleet.opened(
-        {
-            "inventory/evil.yaml": "".join(
-                [
-                    "devices:\n",
-                    *(
-                        f"- {{serial_number: EVIL-{number}, name: {name!r}}}\n"
-                        for number, name in enumerate(HOSTILE)
-                        if "\n" not in name
-                    ),
-                ]
-            )
-        }
-    )
+    evil = [{"serial_number": f"EVIL-{number}", "name": name} for number, name in enumerate(HOSTILE)]
+    pull = fleet.opened({"inventory/evil.yaml": json.dumps({"devices": evil}, indent=1)})
     assert fleet.planning(pull).job("plan").conclusion == "success"
 
     inert(fleet.comment(pull.number, "plan"))

@@ -230,6 +230,18 @@ def test_groups_of_equal_priority_that_disagree_are_told_with_both_lines(
     assert "inventory/_groups/h.yaml:3" in problems[0]
 
 
+def test_groups_of_equal_priority_may_not_manage_a_device_in_two_ways(declare: Declare, resolve: Resolve) -> None:
+    declare("_groups/g.yaml", "group: g\nselect: {status: active}\nset: {$manage: pause}")
+    declare("_groups/h.yaml", "group: h\nselect: {status: active}\nset: {$manage: observe}")
+    declare("a.yaml", "serial_number: A\nstatus: active")
+
+    [problem] = told(resolve())
+
+    assert problem.startswith(
+        "_groups/g.yaml:3 RC609 the groups g and h have the same priority and disagree on $manage"
+    )
+
+
 def test_texts_are_filled_with_the_serial_number_and_labels_and_nothing_else(
     declare: Declare, resolve: Resolve
 ) -> None:

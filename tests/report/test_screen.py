@@ -203,7 +203,6 @@ def test_observed_devices_are_folded_and_never_look_like_what_is_sent() -> None:
     start = shown.index("Observed, not sent ($manage: observe):")
     assert shown[start + 1 :] == [
         '  | ~ inventory/_groups/kiosk.yaml:5  configuration.channel  "auto" → 11  on 40 devices',
-        "  | --full shows every device and every field.",
         "",
         "Paused, left alone ($manage: pause): P-1, P-2",
         "",

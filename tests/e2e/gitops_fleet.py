@@ -1,7 +1,6 @@
 """A fleet's repository at a simulated forge: what people do there, and the runs which that sets off."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +110,7 @@ class Fleet:
 
     def _run(self, workflow: str, event: Event) -> Run:
         self.runs += 1
-        forge = Forge(self.remote, PROJECT, self.hub.url, lambda head, name, file: self._keep(head, name, file))
+        forge = Forge(self.remote, PROJECT, self.hub.url, self._keep)
         return Run(forge, self.folder / "runners", workflow, event, self.runs)
 
     def _keep(self, head: str, name: str, file: Path) -> None:
@@ -142,7 +141,7 @@ class Fleet:
         place = cloned(self.folder / f"law-{self.runs}", self.remote)
         planned = self.command("plan", cwd=place)
         assert (planned.code, planned.stdout.split(".")[0]) == (0, "No changes"), planned.stdout + planned.stderr
-        declared = {}
+        declared: dict[str, dict[str, Any]] = {}
         for file in sorted((place / "inventory").rglob("[!_]*.yaml")):
             document = yaml.safe_load(file.read_text(encoding="utf-8"))
             declared |= {device["serial_number"]: device for device in document.get("devices", [document])}
@@ -187,9 +186,12 @@ def initial(fleet: Fleet) -> dict[str, str | None]:
     [example] = [name for name in files if name.startswith("inventory/")]
     del files[example]
     settings = str(files["reconciler.toml"])
-    files["reconciler.toml"], changed = re.subn(
-        r"(?m)^\[api\]$", "[api]\nrate_per_second = 200\nburst = 50\nconcurrency = 4", settings
-    )
-    assert changed == 1
+    for before, after in {
+        "[api]": "[api]\nrate_per_second = 200\nburst = 50\nconcurrency = 4",
+        "max_changed_pct = 30 ": "max_changed_pct = 100 ",
+    }.items():
+        assert before in settings
+        settings = settings.replace(before, after)
+    files["reconciler.toml"] = settings
     files["inventory/fleet.yaml"] = devices("active")
     return files
