@@ -10,6 +10,7 @@ from reconciler.errors import InventoryError, ReconcilerError
 from reconciler.forge.annotate import Level, annotation, annotations, few_annotations
 from reconciler.forge.job import Job
 from reconciler.model import Plan, Problem
+from reconciler.redaction import redacted
 from reconciler.report.comment import SUMMARY
 from reconciler.report.notices import notices
 from reconciler.report.text import summary_line
@@ -57,6 +58,7 @@ def summarise(job: Job, text: str) -> None:
     """Append to the summary of the step; what does not fit any more is left out as a whole, and said."""
     if job.summary is None:
         return
+    text = redacted(text)
     try:
         there = job.summary.stat().st_size if job.summary.exists() else 0
         if there + len(text.encode()) > TOO_LARGE:

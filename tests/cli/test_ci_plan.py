@@ -181,7 +181,9 @@ def test_the_token_goes_to_no_log_and_no_comment(declare: Declare, run: Run, hub
     ran = planned(run, hub, place)
 
     assert ran.code == 0
-    assert hub.token not in ran.stderr
+    for told in (ran.stderr, hub.comments(7)[0], (place / "summary.md").read_text()):
+        assert hub.token not in told
+    assert "(token)" in hub.comments(7)[0]
 
 
 HOSTILE = '"]}\n```\n</details>\n<img src=x> @everyone #1 ${{ secrets.X }} ::error::x\n##[add-mask]y \x1b[31m \u202e'
