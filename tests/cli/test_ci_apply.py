@@ -354,3 +354,23 @@ def test_a_newer_commit_that_came_first_after_all_is_noticed_with_the_lease(
     with pytest.raises(OlderCommit, match="newer than"):
         reconcile.apply(settings, plan, sandbox.environ, admit=lambda backend: check_commit(settings, backend, old))
     assert {put.serial for put in sandbox.requests("PUT")} == {"AP-2"}
+
+
+def test_it_works_with_no_more_than_a_repository_the_state_in_a_branch_of_it(
+    story: Story, declare: Declare, tmp_path: Path
+) -> None:
+    with (story.root / "reconciler.toml").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        file.write('state = "git:reconciler-state"\n' + text)
+    merged = story.merged(7)
+    git(tmp_path, "clone", "--quiet", "--bare", str(tmp_path), str(story.place / "remote.git"))
+    git(tmp_path, "remote", "add", "origin", str(story.place / "remote.git"))
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{story.place}/remote.git", str(story.place / "clone"))
+    environ = story.hub.environ(head=merged, files=story.place) | dict(story.sandbox.environ)
+    ran = story.run("ci", "apply", environ=environ, cwd=story.place / "clone")
+
+    assert (ran.code, story.sandbox.device("AP-1")["status"]) == (0, "active"), ran.stderr
+    declare("a.yaml", serial_number="AP-1", status="maintenance")
+    story.reviewed(8, head="d" * 40)
+    assert '"active" → "maintenance"' in story.hub.comments(8)[0]
