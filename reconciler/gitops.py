@@ -14,6 +14,7 @@ from reconciler.forge.job import Job
 from reconciler.forge.sticky import Forge, Merged, kept, stick
 from reconciler.inventory.commit import since
 from reconciler.model import Plan
+from reconciler.redaction import redacted
 from reconciler.report.comment import held, marker, outdated
 from reconciler.state.open import open_state
 
@@ -77,7 +78,7 @@ def tell_plan(job: Job, name: str, body: str) -> str:
         if head != job.head:
             _outdate(forge, job.number, name, head)
             return f"no comment: the head is {head[:12]} by now, and this plan is about {job.head[:12]}"
-        stick(forge, job.number, marker("plan", name), body)
+        stick(forge, job.number, marker("plan", name), redacted(body))
     except ForgeError as error:
         return _remark(error)
     return ""
@@ -88,7 +89,7 @@ def tell_apply(job: Job, name: str, commit: str, body: str, *, only_if_there: bo
     try:
         forge = forge_of(job)
         for merged in forge.merged(commit, job.branch)[:1]:
-            stick(forge, merged.number, marker("apply", name), body, only_if_there=only_if_there)
+            stick(forge, merged.number, marker("apply", name), redacted(body), only_if_there=only_if_there)
     except ForgeError as error:
         return _remark(error)
     return ""

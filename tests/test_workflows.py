@@ -78,6 +78,24 @@ def test_every_right_in_the_workflows_stands_on_the_page_about_them() -> None:
     }
 
 
+def test_every_test_that_the_page_names_is_where_it_says() -> None:
+    root = FOLDER.parent
+    found = 0
+    for row in re.findall(r"(?m)^\|.*\|$", (root / "docs" / "gitops.md").read_text()):
+        waiting: list[str] = []
+        for name, place in re.findall(r"`(test_\w+)`|\(`(tests/[\w/.]+)`\)", row):
+            if name:
+                waiting.append(name)
+            if place:
+                text = (root / place).read_text()
+                assert waiting
+                waiting = [each for each in waiting if f"def {each}(" not in text]
+            found += bool(name)
+        text = (root / "tests" / "e2e" / "test_gitops.py").read_text()
+        assert [each for each in waiting if f"def {each}(" not in text] == []
+    assert found > 12
+
+
 @each_file
 def test_only_the_jobs_that_read_or_write_the_state_keep_the_credentials_of_the_checkout(file: Path) -> None:
     checkouts = [step for step in steps(file) if step.get("uses", "").startswith("actions/checkout@")]

@@ -81,24 +81,27 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
 
     def warn(warnings: "Sequence[Problem]") -> None:
         given.warnings(warnings)
-        annotate_problems(job, warnings, level="warning")
+        annotate_problems(job, warnings, root, level="warning")
 
+    root = Path.cwd()
     try:
-        made = reconcile.plan(given.settings(), warn=warn, note=given.warn)
+        settings = given.settings()
+        root = settings.root
+        made = reconcile.plan(settings, warn=warn, note=given.warn)
         write_json(out, to_json(made))
     except ReconcilerError as error:
         if isinstance(error, InventoryError):
             title, words = "the inventory has problems", text(error.problems)
-            annotate_problems(job, error.problems, level="error", out=out)
+            annotate_problems(job, error.problems, root, level="error", out=out)
         else:
             title, words = "it stopped before", str(error)
-            annotate_stop(job, error)
+            annotate_stop(job, error, root)
         summarise(job, stopped_text(f"No plan: {title}", words, name=name))
         remark(given, gitops.tell_plan(job, name, no_plan(title, words, name=name, head=job.head)))
         raise
     artifact = gitops.artifact(name)
     print_plan(given, made, "text", full=False, refusals=False)
-    annotate_changes(job, made, out=out)
+    annotate_changes(job, made, root, out=out)
     summarise(job, plan_summary(made, name=name, url=job.url, artifact=artifact))
     outputs(job, made)
     body = plan_comment(made, name=name, head=job.head, url=job.url, artifact=artifact)
@@ -148,8 +151,10 @@ def apply(
 
     job = job_of(os.environ)
     plan: Plan | None = None
+    root = Path.cwd()
     try:
         settings = given.settings()
+        root = settings.root
         commit = head_of(settings.root)
         if not commit:
             raise Usage("this is no work tree of git, so that nobody can tell which commit it is; check it out first")
@@ -173,7 +178,7 @@ def apply(
             allowed=allowed,
         )
     except ReconcilerError as error:
-        annotate_stop(job, error)
+        annotate_stop(job, error, root)
         stopped(given, job, error, plan, name=name)
         raise
     try:

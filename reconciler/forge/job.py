@@ -20,7 +20,8 @@ class Job:
     """One job. `project` is OWNER/NAME, or GitLab's number; `number` that of the pull or merge request it runs for.
 
     `commit` is what the forge says is checked out, `head` the commit that was pushed: in a pull request not the same.
-    `url` leads to the run, and is "" where it could be anything but that. The files are None where there are none.
+    `url` leads to the run, and is "" where it could be anything but that. `checkout` is where the repository is: paths
+    of annotations begin there. What there is no file or folder for is None.
     """
 
     forge: Literal["github", "gitlab"]
@@ -35,6 +36,7 @@ class Job:
     summary: Path | None = None
     output: Path | None = None
     graphql: str = ""
+    checkout: Path | None = None
 
 
 def job_of(environ: Mapping[str, str]) -> Job:
@@ -72,6 +74,7 @@ def _github(environ: Mapping[str, str]) -> Job:
         url=_url(f"{server}/{project}/actions/runs/{run}") if run.isdecimal() else "",
         summary=_path(environ, "GITHUB_STEP_SUMMARY"),
         output=_path(environ, "GITHUB_OUTPUT"),
+        checkout=_path(environ, "GITHUB_WORKSPACE"),
     )
 
 
@@ -89,6 +92,7 @@ def _gitlab(environ: Mapping[str, str]) -> Job:
         branch=environ.get("CI_COMMIT_BRANCH", ""),
         number=int(number) if re.fullmatch("[0-9]{1,9}", number) else None,
         url=_url(environ.get("CI_JOB_URL", "")),
+        checkout=_path(environ, "CI_PROJECT_DIR"),
     )
 
 

@@ -1,14 +1,19 @@
 """`ci apply` against a simulated forge, the sandbox and real git: what was merged is applied as it was reviewed."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Declare, Ran, Run, clean_environ
+from conftest import COMMAND, Declare, Ran, Run, clean_environ
 from forge_server import Hub, forge
 
+from reconciler import gitops, reconcile
+from reconciler.agreement import check_commit
+from reconciler.config import load
+from reconciler.errors import OlderCommit
 from reconciler.sandbox.server import Sandbox
 
 PULL = "c" * 40
@@ -298,3 +303,74 @@ def test_without_a_token_of_the_forge_nothing_is_applied(story: Story) -> None:
     ran = story.apply(head=story.merged(7))
 
     assert (ran.code, story.sandbox.requests(), "GITHUB_TOKEN is not set" in ran.stderr) == (1, (), True)
+
+
+def test_a_run_that_is_cancelled_says_how_far_it_came(story: Story, declare: Declare) -> None:
+    """The runner sends SIGINT first, and what is in flight is finished."""
+    serials = [f"AP-{number}" for number in range(10, 40)]
+    story.sandbox.seed(*serials)
+    story.sandbox.faults("latency=100ms")
+    for serial in serials:
+        declare(f"{serial}.yaml", serial_number=serial, status="active")
+    story.reviewed(8, head="d" * 40)
+    merged = story.merged(8)
+    environ = clean_environ() | story.hub.environ(head=merged, files=story.place) | dict(story.sandbox.environ)
+    process = subprocess.Popen(
+        [COMMAND, "-v", "ci", "apply"],
+        cwd=story.root,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stderr is not None
+    while "  200  " not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    sent = len(story.sandbox.requests("PUT"))
+
+    assert (process.returncode, 1 <= sent < 31) == (130, True)
+    assert "### The apply ended early" in story.outcome
+    assert f"{sent} applied, {31 - sent} not attempted" in story.outcome
+    assert "### The apply ended early" in story.summary
+    assert story.apply(head=merged).code == 0
+    assert len(story.sandbox.requests("PUT")) == 31
+
+
+def test_a_newer_commit_that_came_first_after_all_is_noticed_with_the_lease(
+    story: Story, declare: Declare, sandbox: Sandbox
+) -> None:
+    """The older job asked before the newer one began, and then waited for it."""
+    settings = load(story.root, sandbox.environ)
+    old = story.merged(7)
+    gitops.admit(settings, old)
+    plan = reconcile.plan(settings)
+    declare("b.yaml", serial_number="AP-2", status="active")
+    (story.root / "inventory" / "a.yaml").unlink()
+    story.reviewed(8, head="d" * 40)
+    assert story.apply(head=story.merged(8)).code == 0
+
+    with pytest.raises(OlderCommit, match="newer than"):
+        reconcile.apply(settings, plan, sandbox.environ, admit=lambda backend: check_commit(settings, backend, old))
+    assert {put.serial for put in sandbox.requests("PUT")} == {"AP-2"}
+
+
+def test_it_works_with_no_more_than_a_repository_the_state_in_a_branch_of_it(
+    story: Story, declare: Declare, tmp_path: Path
+) -> None:
+    with (story.root / "reconciler.toml").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        file.write('state = "git:reconciler-state"\n' + text)
+    merged = story.merged(7)
+    git(tmp_path, "clone", "--quiet", "--bare", str(tmp_path), str(story.place / "remote.git"))
+    git(tmp_path, "remote", "add", "origin", str(story.place / "remote.git"))
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{story.place}/remote.git", str(story.place / "clone"))
+    environ = story.hub.environ(head=merged, files=story.place) | dict(story.sandbox.environ)
+    ran = story.run("ci", "apply", environ=environ, cwd=story.place / "clone")
+
+    assert (ran.code, story.sandbox.device("AP-1")["status"]) == (0, "active"), ran.stderr
+    declare("a.yaml", serial_number="AP-1", status="maintenance")
+    story.reviewed(8, head="d" * 40)
+    assert '"active" → "maintenance"' in story.hub.comments(8)[0]

@@ -181,7 +181,9 @@ def test_the_token_goes_to_no_log_and_no_comment(declare: Declare, run: Run, hub
     ran = planned(run, hub, place)
 
     assert ran.code == 0
-    assert hub.token not in ran.stderr
+    for told in (ran.stderr, hub.comments(7)[0], (place / "summary.md").read_text()):
+        assert hub.token not in told
+    assert "(token)" in hub.comments(7)[0]
 
 
 HOSTILE = '"]}\n```\n</details>\n<img src=x> @everyone #1 ${{ secrets.X }} ::error::x\n##[add-mask]y \x1b[31m \u202e'
@@ -214,3 +216,15 @@ def test_without_a_job_there_is_nothing_to_tell(run: Run) -> None:
     assert "neither GITHUB_ACTIONS nor GITLAB_CI is true" in ran.stderr
     half = run("ci", "plan", environ={"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "example/fleet"})
     assert (half.code, "GITHUB_SHA is not set" in half.stderr) == (64, True)
+
+
+def test_an_annotation_finds_its_line_where_the_settings_are_in_a_folder_of_the_repository(
+    declare: Declare, run: Run, hub: Hub, place: Path, tmp_path: Path
+) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    (tmp_path / "reconciler.toml").touch()
+    environ = hub.environ(7, head=HEAD, files=place) | {"GITHUB_WORKSPACE": str(tmp_path.parent)}
+
+    assert f"::notice file={tmp_path.name}/inventory/a.yaml,line=1," in run("ci", "plan", environ=environ).stdout
+    declare("a.yaml", serial_number="AP-1", status="broken")
+    assert f"::error file={tmp_path.name}/inventory/a.yaml,line=3," in run("ci", "plan", environ=environ).stdout
