@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ class Fleet:
     sandbox: Sandbox
     command: Command
     runs: int = 0
-    jobs: list[JobRun] = field(default_factory=list)
 
     def commit(self, files: Mapping[str, str | None], message: str, place: Path | None = None) -> str:
         """A commit of those files, of which None are removed, on the branch that is checked out."""
@@ -68,6 +67,14 @@ class Fleet:
         git(place, "push", "--quiet", "origin", f"{merge}:refs/pull/{number}/merge")
         self.hub.pull(number, head=head)
         return Pull(number, branch, head, merge)
+
+    def pushed(self, files: Mapping[str, str | None]) -> str:
+        """A commit that somebody makes on main, past all reviews."""
+        git(self.clone, "fetch", "--quiet", "origin")
+        git(self.clone, "checkout", "--quiet", "-B", "main", "origin/main")
+        commit = self.commit(files, "Past all reviews")
+        git(self.clone, "push", "--quiet", "origin", "main")
+        return commit
 
     def merged(self, pull: Pull) -> str:
         """The commit on main by which the pull request is merged."""
@@ -175,10 +182,10 @@ def made(folder: Path, hub: Hub, sandbox: Sandbox, command: Command) -> Fleet:
     return fleet
 
 
-def initial(fleet: Fleet) -> dict[str, str | None]:
+def initial(fleet: Fleet, forge: str = "github") -> dict[str, str | None]:
     """What `init` writes, with quick settings and a fleet in the place of the example."""
     place = fleet.folder / "initial"
-    done = fleet.command("init", place)
+    done = fleet.command("init", place, "--forge", forge)
     assert done.code == 0, done.stderr
     files: dict[str, str | None] = {
         str(file.relative_to(place)): file.read_text(encoding="utf-8") for file in place.rglob("*") if file.is_file()

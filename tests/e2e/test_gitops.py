@@ -11,7 +11,6 @@ import pytest
 from actions_runner import Cancel
 from conftest import Run as Command
 from forge_server import Hub, forge
-from git_places import git
 from gitops_fleet import SERIALS, Fleet, devices
 
 from reconciler.sandbox.server import Sandbox, running
@@ -36,6 +35,13 @@ def server() -> Iterator[Sandbox]:
 def empty(tmp_path: Path, hub: Hub, server: Sandbox, run: Command) -> Fleet:
     """A repository in which there is nothing yet."""
     return fleets.made(tmp_path, hub, server, run)
+
+
+@pytest.fixture
+def begun(empty: Fleet) -> Fleet:
+    """What `init` writes and a fleet are on main, without a review, and nothing of it is applied."""
+    empty.pushed(fleets.initial(empty))
+    return empty
 
 
 @pytest.fixture
@@ -84,14 +90,12 @@ def test_where_nothing_changes_nobody_is_asked(fleet: Fleet) -> None:
     fleet.keeps_the_law()
 
 
-def test_what_nobody_reviewed_is_not_sent(fleet: Fleet) -> None:
-    git(fleet.clone, "checkout", "--quiet", "-B", "main", "origin/main")
-    commit = fleet.commit({FLEET: devices("maintenance")}, "Past all reviews")
-    git(fleet.clone, "push", "--quiet", "origin", "main")
-    applied = fleet.applied(commit)
+def test_what_nobody_reviewed_is_not_sent(empty: Fleet) -> None:
+    applied = empty.applied(empty.pushed(fleets.initial(empty)))
 
     assert (applied.conclusion, applied.code) == ("failure", 5)
-    assert puts(fleet) == []
+    assert "no plan was reviewed" in applied.log
+    assert puts(empty) == []
 
 
 def test_what_a_guard_refuses_is_neither_asked_for_nor_sent(fleet: Fleet) -> None:
@@ -181,22 +185,22 @@ HOSTILE = [
 ]
 
 
-def test_a_fork_gets_everything_but_a_comment_and_nothing_that_it_writes_is_carried_out(fleet: Fleet) -> None:
+def test_a_fork_gets_everything_but_a_comment_and_nothing_that_it_writes_is_carried_out(begun: Fleet) -> None:
     files: dict[str, str | None] = {
         f"inventory/%0A::error::{number}.yaml": json.dumps({"serial_number": f"EVIL-{number}", "name": name}, indent=1)
         for number, name in enumerate(HOSTILE)
     }
-    pull = fleet.opened(files, fork=True)
-    before = list(fleet.hub.notes)
-    run = fleet.planning(pull, token=fleet.hub.reader)
+    pull = begun.opened(files, fork=True)
+    before = list(begun.hub.notes)
+    run = begun.planning(pull, token=begun.hub.reader)
     planned = run.job("plan")
 
     assert planned.conclusion == "success", planned.log
-    assert fleet.hub.notes == before, "its token may only read"
-    assert any(asked[0] == "POST" and "comments" in asked[1] for asked in fleet.hub.asked), "it never tried"
+    assert begun.hub.notes == before, "its token may only read"
+    assert any(asked[0] == "POST" and "comments" in asked[1] for asked in begun.hub.asked), "it never tried"
     assert "EVIL-3" in planned.summary
-    assert "7 to adopt" in planned.summary
-    assert puts(fleet) == []
+    assert "31 to adopt" in planned.summary
+    assert puts(begun) == []
     commands = [line for line in planned.log.splitlines() if re.match(r"\s*::|.*##\[", line)]
     assert commands
     assert {line.split(" ")[0] for line in commands} == {"::notice"}
@@ -204,12 +208,12 @@ def test_a_fork_gets_everything_but_a_comment_and_nothing_that_it_writes_is_carr
     inert(planned.summary)
 
 
-def test_a_hostile_name_is_inert_in_the_comment_of_those_who_may_comment(fleet: Fleet) -> None:
+def test_a_hostile_name_is_inert_in_the_comment_of_those_who_may_comment(begun: Fleet) -> None:
     evil = [{"serial_number": f"EVIL-{number}", "name": name} for number, name in enumerate(HOSTILE)]
-    pull = fleet.opened({"inventory/evil.yaml": json.dumps({"devices": evil}, indent=1)})
-    assert fleet.planning(pull).job("plan").conclusion == "success"
+    pull = begun.opened({"inventory/evil.yaml": json.dumps({"devices": evil}, indent=1)})
+    assert begun.planning(pull).job("plan").conclusion == "success"
 
-    inert(fleet.comment(pull.number, "plan"))
+    inert(begun.comment(pull.number, "plan"))
 
 
 def inert(markdown: str) -> None:
@@ -228,9 +232,9 @@ def inert(markdown: str) -> None:
     assert not re.search(r"EVIL|owned|onerror|everyone|secrets\.|javascript", "\n".join(outside))
 
 
-def test_characters_that_deceive_a_reviewer_stop_a_fork_at_their_line(fleet: Fleet) -> None:
-    pull = fleet.opened({"inventory/evil.yaml": 'serial_number: EVIL-1\nname: "good\\u202Elive"\n'}, fork=True)
-    planned = fleet.planning(pull, token=fleet.hub.reader).job("plan")
+def test_characters_that_deceive_a_reviewer_stop_a_fork_at_their_line(begun: Fleet) -> None:
+    pull = begun.opened({"inventory/evil.yaml": 'serial_number: EVIL-1\nname: "good\\u202Elive"\n'}, fork=True)
+    planned = begun.planning(pull, token=begun.hub.reader).job("plan")
 
     assert (planned.conclusion, planned.code) == ("failure", 1)
     assert "::error file=inventory/evil.yaml,line=2" in planned.log
