@@ -27,7 +27,7 @@ check-static: venv ## formatting, lint, types, architecture, workflows
 test: venv ## run the tests; ARGS="-k word" picks some
 	$(BIN)/pytest $(ARGS)
 
-soak: venv ## the heavy proofs of docs/reliability.md, longer: an hour or so
+soak: venv ## the heavy proofs of docs/reliability.md, longer: half an hour or so
 	RECONCILER_SOAK=1 $(BIN)/pytest --timeout=3600 tests/apply/test_crashes.py tests/apply/test_state_machine.py \
 		tests/apply/test_leases_and_signals.py
 

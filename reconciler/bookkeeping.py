@@ -1,7 +1,6 @@
 """What is done with a state outside of an apply: look it up, forget, unlock, recover, verify. Stages meet here, too."""
 
 import difflib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
@@ -101,13 +100,13 @@ def journal(settings: Settings) -> Iterator[Entry]:
 
 
 def history(settings: Settings, serial: str) -> Iterator[Entry]:
-    """Every entry about a device, and about those that it stands in for, up to where it took their place."""
-    until: dict[str | None, float] = {serial: math.inf}
-    replaced = [entry for entry in journal(settings) if entry.kind is EntryKind.REPLACED]
-    for entry in reversed(replaced):
-        if entry.data.get("by") in until and entry.serial not in until:
-            until[entry.serial] = entry.seq
-    return (entry for entry in journal(settings) if entry.serial is None or entry.seq <= until.get(entry.serial, 0))
+    """Every entry about a device and about those that it stands in for, and those that are about none."""
+    about: set[Serial | None] = {Serial(serial), None}
+    swaps = [entry for entry in journal(settings) if entry.kind is EntryKind.INTENT and "replaces" in entry.data]
+    for entry in reversed(swaps):
+        if entry.serial in about:
+            about.add(Serial(str(entry.data["replaces"])))
+    return (entry for entry in journal(settings) if entry.serial in about)
 
 
 def verify(settings: Settings) -> int:

@@ -19,7 +19,7 @@ from reconciler.inventory.locate import capped, locate, news
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.read import read
 from reconciler.inventory.replacing import replaced
-from reconciler.inventory.schema import packaged_path, read_schema
+from reconciler.inventory.schema import packaged_path, packaged_schema, read_schema
 from reconciler.inventory.veil import veiled
 from reconciler.model import DesiredState, Json, Problem, Serial, Source
 from reconciler.plan.marks import Marks, marks, misplaced
@@ -29,12 +29,16 @@ UNHIDE = "put it on the field itself, directly under `properties`"
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """What the inventory says. `desired` may only be used when `problems` is empty; `warnings` stop nothing."""
+    """What the inventory says. `desired` may only be used when `problems` is empty; `warnings` stop nothing.
+
+    `files` declare devices, `layers` are the files above them: defaults of folders, and groups.
+    """
 
     desired: DesiredState
     problems: tuple[Problem, ...]
     files: int
     warnings: tuple[Problem, ...] = ()
+    layers: int = 0
 
 
 def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | None = None) -> Validated:
@@ -58,7 +62,7 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         groups=reading.groups,
         rules=lists,
         today=today,
-        known=None if paths else rules.known,
+        known=None if paths or reading.problems else rules.known,
     )
     problems = list(reading.problems)
     where = fields.spots(lists, today)
@@ -85,25 +89,24 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         _in_order(problems, shows_text=shows_text),
         reading.files,
         _in_order(warnings, shows_text=shows_text),
+        len(reading.defaults) + len(reading.groups),
     )
 
 
 def editor_schemas(settings: Settings) -> dict[Path, dict[str, Json]]:
     """The schemas for editors, by the files that they belong into: beside the schema of devices that is the user's own.
 
-    Raises ConfigError if the user has none, InventoryError if it cannot be read.
+    Where the user has none yet, the built-in one is among them. Raises InventoryError if it cannot be read.
     """
-    if settings.schema is None:
-        raise ConfigError(
-            "there is no schema to make them from; copy device.schema.json into schemas/, or set `schema`"
-        )
-    match read_schema(settings.schema, display(settings.root, settings.schema)):
+    path = settings.schema or settings.root / "schemas" / "device.schema.json"
+    own = {} if settings.schema else {path: packaged_schema("device")}
+    match read_schema(settings.schema or packaged_path("device"), display(settings.root, path)):
         case dict() as document:
-            return {settings.schema.with_name(name): schema for name, schema in schemas_for_editors(document).items()}
+            return own | {path.with_name(name): schema for name, schema in schemas_for_editors(document).items()}
         case Problem() as problem:
             raise InventoryError([problem])
         case _:
-            raise ConfigError(f"{settings.schema} is not a JSON object; begin from the built-in schema")
+            raise ConfigError(f"{path} is not a JSON object; begin from the built-in schema")
 
 
 def _in_order(problems: Sequence[Problem], *, shows_text: bool) -> tuple[Problem, ...]:

@@ -28,9 +28,10 @@ The number is the exit code of the process, inherited downwards.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from reconciler.model import Change, GuardCheck, Lease, Problem, Serial
+if TYPE_CHECKING:
+    from reconciler.model import Change, GuardCheck, Lease, Problem, Serial
 
 
 class ReconcilerError(Exception):
@@ -46,7 +47,7 @@ class ConfigError(ReconcilerError):
 class InventoryError(ReconcilerError):
     """The inventory has problems."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: "Sequence[Problem]") -> None:
         super().__init__(f"{len(problems)} problem{'s' if len(problems) != 1 else ''} in the inventory")
         self.problems = tuple(problems)
 
@@ -100,7 +101,7 @@ class Locked(ReconcilerError):
 
     exit_code = 5
 
-    def __init__(self, message: str, lease: Lease) -> None:
+    def __init__(self, message: str, lease: "Lease") -> None:
         super().__init__(message)
         self.lease = lease
 
@@ -116,7 +117,7 @@ class StalePlan(ReconcilerError):
 
     exit_code = 5
 
-    def __init__(self, message: str, serials: Sequence[Serial]) -> None:
+    def __init__(self, message: str, serials: "Sequence[Serial]") -> None:
         super().__init__(message)
         self.serials = tuple(serials)
 
@@ -124,7 +125,7 @@ class StalePlan(ReconcilerError):
 class Unreviewed(StalePlan):
     """A plan does more than was reviewed: `changes` are what was not, with only those fields."""
 
-    def __init__(self, message: str, changes: Sequence[Change]) -> None:
+    def __init__(self, message: str, changes: "Sequence[Change]") -> None:
         super().__init__(message, [change.serial for change in changes])
         self.changes = tuple(changes)
 
@@ -146,7 +147,7 @@ class Refused(ReconcilerError):
 
     exit_code = 6
 
-    def __init__(self, refusals: Sequence[GuardCheck]) -> None:
+    def __init__(self, refusals: "Sequence[GuardCheck]") -> None:
         super().__init__("; ".join(refusal.message for refusal in refusals))
         self.refusals = tuple(refusals)
 

@@ -178,7 +178,10 @@ class Change:
     unknown: str | None = None
     source: Source | None = None
     replaces: Serial | None = None
-    """A device that is forgotten once this change is applied."""
+    """A device that this one stands in for: it is forgotten once this change is applied, unless it is `kept`."""
+    kept: bool = False
+    waits_for: Serial | None = None
+    """A device that must have what it should before this change is carried out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ from reconciler.pointer import get, join, patched, split, within
 from reconciler.report.journal import standing
 from reconciler.state.backend import Backend
 from reconciler.state.history import began, history
-from reconciler.state.open import check_lineage, open_state
+from reconciler.state.open import Note, check_lineage, open_state
 
 MASK = "(sensitive)"
 """Stands for a secret."""
@@ -56,14 +56,23 @@ Hidden = Callable[[str], bool]
 """Whether the value at a pointer is a secret, holds one or is part of one."""
 
 
-def explain(settings: Settings, serial: str, path: str = "", *, today: date | None = None) -> Explanation:
+def explain(
+    settings: Settings,
+    serial: str,
+    path: str = "",
+    *,
+    today: date | None = None,
+    environ: Mapping[str, str] | None = None,
+    note: Note | None = None,
+) -> Explanation:
     """What every layer says about a device, what was last applied to it, and what the plan would send.
 
     With a `path`, as people write it, only of what is there or inside, and with who wrote it. Takes no lease, needs no
-    token, no network and no state. Raises InventoryError, StateError, and Usage for a serial or a path that is nowhere.
+    token, no state, and the network only for a state that is kept there. `note` is told if such a state is read as last
+    fetched; `environ` is what git gets. Raises InventoryError, StateError, and Usage for what is nowhere.
     """
     desired, rules = desired_state(settings, today), marked(settings)
-    with closing(open_state(settings.state, settings.root)) as backend:
+    with closing(open_state(settings.state, settings.root, note=note)) as backend:
         snapshot = backend.read()
         check_lineage(snapshot, settings.lineage, settings.state)
         device, state = _both(serial, desired, snapshot)
@@ -98,7 +107,7 @@ def explain(settings: Settings, serial: str, path: str = "", *, today: date | No
         Serial(serial),
         meant(path),
         device.source if device else None,
-        _blamed(values, places) if path else tuple(values),
+        _blamed(values, places, environ or {}) if path else tuple(values),
         layers=tuple(layer.name for layer in layers),
         groups=tuple(
             Named(layer.name.removeprefix("group "), "", places.source(layer.file, "/group"))
@@ -226,13 +235,13 @@ def _carried(backend: Backend, outcomes: Mapping[int, Entry]) -> dict[int, Carri
     }
 
 
-def _blamed(values: Iterable[Provenance], places: "_Places") -> tuple[Provenance, ...]:
+def _blamed(values: Iterable[Provenance], places: "_Places", environ: Mapping[str, str]) -> tuple[Provenance, ...]:
     """With who wrote the winning lines."""
     values = tuple(values)
     lines: dict[str, set[int]] = {}
     for item in (said for value in values for said in value.said if said.wins):
         lines.setdefault(item.source.file, set()).add(item.source.line)
-    found = {file: blame(places.path(file), wanted) for file, wanted in lines.items()}
+    found = {file: blame(places.path(file), wanted, environ) for file, wanted in lines.items()}
 
     def by(item: Said) -> Said:
         return replace(item, blame=found[item.source.file].get(item.source.line)) if item.wins else item

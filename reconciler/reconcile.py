@@ -48,6 +48,7 @@ from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
 from reconciler.plan.settle import settle
 from reconciler.plan.target import target
+from reconciler.plan.wording import named
 from reconciler.pointer import patched
 from reconciler.state.holder import this_process
 from reconciler.state.open import Note, check_lineage, open_state
@@ -227,7 +228,7 @@ def _tasks(
     settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(
-            f"{', '.join(settled.stale[:50])} moved since this plan was made; nothing was sent; plan again",
+            f"{named(settled.stale, 50)} moved since this plan was made; nothing was sent; plan again",
             settled.stale,
         )
     checks = _checks(settings, settled.todo, snapshot, moment)
@@ -235,7 +236,7 @@ def _tasks(
         raise Refused(refusals)
     check_plan(settings, settled.todo, snapshot.devices)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
-    return settled.done, sorted(tasks, key=lambda task: task.not_before)
+    return settled.done, sorted(tasks, key=lambda task: (task.change.waits_for is not None, task.not_before))
 
 
 def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:

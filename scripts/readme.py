@@ -41,6 +41,7 @@ def blocks() -> dict[str, str]:
         place = Path(folder)
         for name in ("inventory", "schemas"):
             shutil.copytree(ROOT / name, place / name)
+        shutil.copy(ROOT / "reconciler.toml", place)
         sandbox.seed(*re.findall(r'serial_number: "?([\w.-]+)', "".join(map(_text, place.rglob("*.yaml")))))
         session = _Session(place, {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **sandbox.environ})
         first = session.shows("validate", "plan", "apply --auto-approve")

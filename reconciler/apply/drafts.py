@@ -61,8 +61,7 @@ def unsent(task: Task, *, run: str, at: str) -> Draft:
     return Draft(EntryKind.APPLIED, at, run, task.change.serial, {"fields": _fields(task)})
 
 
-def result(outcome: Outcome, *, run: str, at: str) -> Draft:
-    """The outcome of an intent that was recorded before."""
+def _result(outcome: Outcome, *, run: str, at: str) -> Draft:
     data: dict[str, Json]
     match outcome:
         case Applied(_, status, attempts):
@@ -82,12 +81,12 @@ def result(outcome: Outcome, *, run: str, at: str) -> Draft:
     return Draft(kind, at, run, outcome.change.serial, data)
 
 
-def replaced(outcome: Outcome, *, run: str, at: str) -> tuple[Draft, ...]:
-    """What else is to be recorded with an outcome: that the device which this one replaces is forgotten."""
-    old = outcome.change.replaces
+def results(outcome: Outcome, *, run: str, at: str) -> tuple[Draft, ...]:
+    """The outcome of an intent that was recorded before, and that the device which this one replaces is forgotten."""
+    old = None if outcome.change.kept else outcome.change.replaces
     if old is None or not isinstance(outcome, Applied | Divergent | Accepted):
-        return ()
-    return (Draft(EntryKind.REPLACED, at, run, old, {"by": outcome.change.serial}),)
+        return (_result(outcome, run=run, at=at),)
+    return _result(outcome, run=run, at=at), Draft(EntryKind.REPLACED, at, run, old, {"by": outcome.change.serial})
 
 
 def _fields(task: Task) -> list[Json]:

@@ -12,7 +12,20 @@ from reconciler.apply.judge import NOT_FOUND, REFUSED_FOR_NOW, Again, Halt, Task
 from reconciler.apply.pace import Pace, Tempo, Waits, backoff, retry_after
 from reconciler.apply.record import Recorder
 from reconciler.errors import ApiError, ReconcilerError
-from reconciler.model import IMMEDIATE, Applied, Draft, Json, NotAttempted, Outcome, Rejected, Rhythm, Serial, Unknown
+from reconciler.model import (
+    IMMEDIATE,
+    Accepted,
+    Applied,
+    Divergent,
+    Draft,
+    Json,
+    NotAttempted,
+    Outcome,
+    Rejected,
+    Rhythm,
+    Serial,
+    Unknown,
+)
 from reconciler.timestamp import stamp
 
 Put: TypeAlias = Callable[[Serial, Mapping[str, Json]], Awaitable[Answer | NotSent | NoAnswer]]
@@ -95,6 +108,8 @@ class Execution:
         self._workers = 2 * tempo.concurrency + ahead
         self._progress = progress
         self._in_flight: dict[Serial, Task] = {}
+        there = {task.change.serial for task in tasks}
+        self._awaited = {task.change.waits_for: asyncio.Event() for task in tasks if task.change.waits_for in there}
         self._answered = self._not_found = 0
         self.unrecorded: list[Draft] = []
         self.outcomes: dict[Serial, Outcome] = {}
@@ -124,6 +139,8 @@ class Execution:
             outcome = await self._device(task)
             self.outcomes[task.change.serial] = outcome
             self._in_flight.pop(task.change.serial, None)
+            if awaited := self._awaited.get(task.change.serial):
+                awaited.set()
             self._progress(outcome)
             if until_first_answer and task.body:
                 if isinstance(outcome, NotAttempted) and not self._stop:
@@ -131,7 +148,15 @@ class Execution:
                 return
 
     async def _device(self, task: Task) -> Outcome:
-        """One device from its durable intent to its durable outcome. What cannot be recorded stops the run."""
+        """One device from its durable intent to its durable outcome. What cannot be recorded stops the run.
+
+        A device that waits for another comes after it in the tasks, so that somebody is at that one already.
+        """
+        first = task.change.waits_for
+        if first in self._awaited:
+            await self._awaited[first].wait()
+            if first and not isinstance(self.outcomes[first], Applied | Divergent | Accepted):
+                return NotAttempted(task.change, f"{first}, which replaces it, does not have what it should yet")
         if self._stop:
             return NotAttempted(task.change, self._stop.reason)
         at = stamp(self._clock.wall())
@@ -142,9 +167,9 @@ class Execution:
         self._in_flight[task.change.serial] = task
         outcome = await self._attempted(task)
         at = stamp(self._clock.wall())
-        draft = drafts.result(outcome, run=self._run_id, at=at)
-        if not await self._recorded(draft, *drafts.replaced(outcome, run=self._run_id, at=at)):
-            self.unrecorded.append(draft)
+        entries = drafts.results(outcome, run=self._run_id, at=at)
+        if not await self._recorded(*entries):
+            self.unrecorded += entries
         return outcome
 
     async def _recorded(self, *entries: Draft) -> bool:

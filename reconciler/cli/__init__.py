@@ -42,7 +42,10 @@ COMMANDS = {
 }
 
 
-TARGET_HELP = "Only these: a serial, a glob such as 'AP-*', or FIELD=VALUE such as status=active; repeatable."
+TARGET_HELP = (
+    "Only these: a serial, a glob such as 'AP-*', or FIELD=VALUE: status=active, $labels.site=paris, $group=NAME;"
+    " repeatable."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def apply(
     try:
         settings = given.settings()
         root = settings.root
-        commit = head_of(settings.root)
+        commit = head_of(settings.root, os.environ)
         if not commit:
             raise Usage("this is no work tree of git, so that nobody can tell which commit it is; check it out first")
         if report:

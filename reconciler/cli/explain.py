@@ -1,5 +1,7 @@
 """`reconciler explain`."""
 
+import os
+
 import click
 
 from reconciler.cli import Globals, pass_globals
@@ -22,7 +24,7 @@ def explain(given: Globals, serial: str, path: str, form: str) -> None:
     """
     from reconciler.provenance import explain as explained
 
-    found = explained(given.settings(), serial, path)
+    found = explained(given.settings(), serial, path, environ=os.environ, note=given.warn)
     if form == "json":
         from reconciler.cli.output import dumped
         from reconciler.report.explain_json import explain_json

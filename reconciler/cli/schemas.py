@@ -14,7 +14,8 @@ def schemas(given: Globals, *, check: bool) -> int:
     """Write the schemas by which editors check and complete inventory files, beside the schema of devices.
 
     They are made from that schema, with the same fields: inventory.schema.json for files with devices,
-    defaults.schema.json for _defaults.yaml, group.schema.json for groups.
+    defaults.schema.json for _defaults.yaml, group.schema.json for groups. Without a schema of your own, the built-in
+    one is written, too: schemas/device.schema.json is yours to edit from then on.
     """
     from reconciler.cli.output import write_text
     from reconciler.desired import editor_schemas
@@ -27,6 +28,7 @@ def schemas(given: Globals, *, check: bool) -> int:
             continue
         behind.append(file)
         if not check:
+            file.parent.mkdir(parents=True, exist_ok=True)
             write_text(file, text)
     for file in behind:
         click.echo(f"{file.name} {'is not up to date; run: reconciler schemas' if check else 'written'}")

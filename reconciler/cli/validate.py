@@ -43,7 +43,7 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
     elif result.warnings:
         click.echo(warnings(result.warnings), err=True)
     if not result.problems:
-        click.echo(valid(devices, result.files))
+        click.echo(valid(devices, result.files, result.layers))
     elif output == "text":
         click.echo(text(result.problems))
     return 1 if result.problems else 0

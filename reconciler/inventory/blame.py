@@ -1,17 +1,13 @@
 """Who wrote a line of the inventory last, and which pull request brought it: git's own answers."""
 
-import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+from reconciler.git import told as ask
 from reconciler.model import Blame
-
-TIMEOUT = 10.0
-"""Seconds that one call of git may take; whatever takes longer is not told."""
 
 _HEAD = re.compile(r"([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?")
 _SQUASHED = re.compile(r"\((#\d+)\)$")
@@ -19,7 +15,7 @@ _MERGED = re.compile(r"Merged? .*?pull request (#\d+)")
 _GITLAB = re.compile(r"See merge request \S*(!\d+)")
 
 
-def blame(file: Path, lines: Iterable[int]) -> dict[int, Blame]:
+def blame(file: Path, lines: Iterable[int], environ: Mapping[str, str]) -> dict[int, Blame]:
     """By line of `file`, who wrote it last; empty outside of a work tree, and without a git that answers.
 
     A line that is not committed yet has a Blame without a commit.
@@ -27,12 +23,12 @@ def blame(file: Path, lines: Iterable[int]) -> dict[int, Blame]:
     wanted = sorted(set(lines))
     file = file.resolve()
     ranges = [part for line in wanted for part in ("-L", f"{line},{line}")]
-    told = _git(file.parent, "blame", "--porcelain", *ranges, "--", file.name)
+    told = ask(file.parent, "blame", "--porcelain", *ranges, "--", file.name, environ=environ)
     if told is None:
-        return dict.fromkeys(wanted, Blame()) if _is_new(file) else {}
+        return dict.fromkeys(wanted, Blame()) if _is_new(file, environ) else {}
     found = dict(_parsed(told))
-    requests = {item.commit: _request(file.parent, item) for item in found.values() if item.commit}
-    shallow = any(item.or_earlier for item in found.values()) and _is_shallow(file.parent)
+    requests = {item.commit: _request(file.parent, item, environ) for item in found.values() if item.commit}
+    shallow = any(item.or_earlier for item in found.values()) and _is_shallow(file.parent, environ)
     return {
         line: replace(item, request=requests.get(item.commit, ""), or_earlier=item.or_earlier and shallow)
         for line, item in found.items()
@@ -66,14 +62,15 @@ def _blame(commit: str, about: Mapping[str, str]) -> Blame:
     return Blame(commit, about.get("author", ""), str(day), about.get("summary", ""), or_earlier="boundary" in about)
 
 
-def _request(folder: Path, item: Blame) -> str:
+def _request(folder: Path, item: Blame, environ: Mapping[str, str]) -> str:
     """`#42` from a subject as squashing makes it, else from the first merge after the commit that names a request."""
     if squashed := _SQUASHED.search(item.subject):
         return squashed[1]
-    merges = _git(
+    merges = ask(
         folder,
         *("-c", "log.showSignature=false", "log", "--merges", "--ancestry-path", "--topo-order", "--reverse"),
         *("--format=%B%x00", f"{item.commit}..HEAD"),
+        environ=environ,
     )
     for message in (merges or "").split("\0"):
         if found := _MERGED.match(message.strip()) or _GITLAB.search(message):
@@ -81,27 +78,11 @@ def _request(folder: Path, item: Blame) -> str:
     return ""
 
 
-def _is_new(file: Path) -> bool:
+def _is_new(file: Path, environ: Mapping[str, str]) -> bool:
     """Whether the file is in a work tree and not in its last commit."""
-    inside = _git(file.parent, "rev-parse", "--is-inside-work-tree")
-    return inside == "true\n" and _git(file.parent, "cat-file", "-e", f"HEAD:./{file.name}") is None
+    inside = ask(file.parent, "rev-parse", "--is-inside-work-tree", environ=environ)
+    return inside == "true\n" and ask(file.parent, "cat-file", "-e", f"HEAD:./{file.name}", environ=environ) is None
 
 
-def _is_shallow(folder: Path) -> bool:
-    return _git(folder, "rev-parse", "--is-shallow-repository") == "true\n"
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints in `folder`; None if it fails, hangs or is not there."""
-    try:
-        done = subprocess.run(  # noqa: S603 - arguments of our own, and the path of a file
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
-            env={**os.environ, "LC_ALL": "C.UTF-8", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+def _is_shallow(folder: Path, environ: Mapping[str, str]) -> bool:
+    return ask(folder, "rev-parse", "--is-shallow-repository", environ=environ) == "true\n"

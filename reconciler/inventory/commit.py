@@ -2,12 +2,13 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from reconciler.git import told
+
 SHA = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-FETCH = 300
+FETCH = 300.0
 """Seconds that the history may take to arrive where the clone is shallow."""
 
 
@@ -16,13 +17,12 @@ def commit_of(root: Path, environ: Mapping[str, str]) -> str:
     for variable in ("GITHUB_SHA", "CI_COMMIT_SHA"):
         if environ.get(variable):
             return environ[variable]
-    return head_of(root)
+    return head_of(root, environ)
 
 
-def head_of(root: Path) -> str:
+def head_of(root: Path, environ: Mapping[str, str]) -> str:
     """HEAD of the work tree around `root`; "" outside of one."""
-    code, said = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    return said if code == 0 else ""
+    return (told(root, "rev-parse", "--verify", "--quiet", "HEAD", environ=environ) or "").strip()
 
 
 def contains(root: Path, commit: str, earlier: str) -> bool | None:
@@ -32,19 +32,22 @@ def contains(root: Path, commit: str, earlier: str) -> bool | None:
     """
     if not SHA.fullmatch(commit) or not SHA.fullmatch(earlier):
         return None
-    question = ("merge-base", "--is-ancestor", earlier, commit)
-    code, _ = _git(root, *question)
-    if code != 0 and is_shallow(root):
-        _git(root, "fetch", "--quiet", "--no-tags", "--unshallow", "origin", seconds=FETCH)
-        code, _ = _git(root, *question)
-    if code in {0, 1} and not (code == 1 and is_shallow(root)):
-        return code == 0
-    return None
+    found = _contains(root, commit, earlier)
+    if found is not True and is_shallow(root):
+        fetch = ("fetch", "--quiet", "--no-tags", "--unshallow", "origin")
+        told(root, *fetch, environ=os.environ, seconds=FETCH)
+        found = _contains(root, commit, earlier)
+    return None if found is False and is_shallow(root) else found
+
+
+def _contains(root: Path, commit: str, earlier: str) -> bool | None:
+    outside = told(root, "rev-list", "--max-count=1", earlier, f"^{commit}", environ=os.environ)
+    return None if outside is None else not outside.strip()
 
 
 def is_shallow(root: Path) -> bool:
     """Whether the clone around `root` ends before its history does."""
-    return _git(root, "rev-parse", "--is-shallow-repository") == (0, "true")
+    return (told(root, "rev-parse", "--is-shallow-repository", environ=os.environ) or "").strip() == "true"
 
 
 def since(root: Path, commit: str, earlier: str, most: int) -> tuple[str, ...]:
@@ -52,23 +55,5 @@ def since(root: Path, commit: str, earlier: str, most: int) -> tuple[str, ...]:
     if not SHA.fullmatch(commit) or not SHA.fullmatch(earlier):
         return (commit,)
     limit = f"--max-count={most}"
-    code, said = _git(root, "rev-list", "--first-parent", limit, commit, f"^{earlier}")
-    found = [line for line in said.splitlines() if SHA.fullmatch(line)] if code == 0 else []
-    return tuple(dict.fromkeys((commit, *found, earlier)))
-
-
-def _git(root: Path, *arguments: str, seconds: float = 30) -> tuple[int, str]:
-    """How git ended, and what it said; (128, "") where it could not be run."""
-    try:
-        done = subprocess.run(  # noqa: S603 - no argument is anything but a word of ours or a commit
-            ["git", *arguments],  # noqa: S607 - the user's own git
-            cwd=root,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return 128, ""
-    return done.returncode, done.stdout.decode("ascii", "replace").strip()
+    found = told(root, "rev-list", "--first-parent", limit, commit, f"^{earlier}", environ=os.environ) or ""
+    return tuple(dict.fromkeys((commit, *filter(SHA.fullmatch, found.splitlines()), earlier)))

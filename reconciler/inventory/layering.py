@@ -1,15 +1,16 @@
 """Which layers reach a device, and what they make together."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from difflib import get_close_matches
 
 from reconciler.inventory.document import Document, Finding
 from reconciler.inventory.groups import Group, disagreements, groups, knows, looked_at, selected, unknown
 from reconciler.inventory.layers import layer
 from reconciler.inventory.merge import ListRules, filled, laid, templated
-from reconciler.inventory.origin import origin, spoken
+from reconciler.inventory.origin import Statement, origin, spoken
 from reconciler.model import ABSENT, Json, Layer, Serial
 from reconciler.pointer import get, within
 from reconciler.printable import dotted
@@ -46,6 +47,7 @@ class Layering:
         self._laid: dict[tuple[int, ...], tuple[dict[str, Json], bool]] = {(): ({}, False)}
         self._kept: list[Layer] = []
         self._unset: dict[tuple[str, str], tuple[str, bool]] = {}
+        self._locks: dict[tuple[str, str], tuple[str, bool]] = {}
         self._checked: set[tuple[int, ...]] = set()
         self._empty = {group.name: group for group in self._groups}
         self._unseen = {(path, group.name): group for group in self._groups for path in looked_at(group)}
@@ -75,6 +77,12 @@ class Layering:
                 yield Finding(
                     "RC616", message, "correct its select, or delete it", group.layer.file, "/select", warning=True
                 )
+        for (file, place), (path, used) in self._locks.items():
+            if not used and path not in known:
+                message = f"$lock: no device that it reaches has {dotted(path)}"
+                close = get_close_matches(path, known, 1)
+                fix = f"did you mean {dotted(close[0])}?" if close else "correct the path, or delete it"
+                yield Finding("RC620", message, fix, file, place, warning=True)
         for (file, place), (path, alive) in self._unset.items():
             if not alive:
                 yield _unsets_nothing(path, file, place)
@@ -90,7 +98,7 @@ class Layering:
             _unsets_nothing(path, own.file, place) for path, place in own.unset.items() if get(below, path) is ABSENT
         )
         fields = laid(below, own, self.rules, self.today)
-        findings += self._locked(layers, serial)
+        findings += self._locked(layers, fields, serial)
         if serial and (templates or templated(own.values) or own.overrides):
             fields = self._filled(fields, layers, serial, findings)
         return Resolved(fields, layers, tuple(findings))
@@ -128,15 +136,22 @@ class Layering:
             self._checked.add(key)
             yield from disagreements(chosen, self.rules)
 
-    def _locked(self, layers: Sequence[Layer], serial: Serial | None) -> Iterator[Finding]:
+    def _locked(self, layers: Sequence[Layer], fields: Mapping[str, Json], serial: Serial | None) -> Iterator[Finding]:
         for index, low in enumerate(layers):
             if low.lock:
+                self._note_locks(low, fields)
                 for above in layers[index + 1 :]:
                     shared = above is not layers[-1]
                     if shared and (id(low), id(above)) in self._checked:
                         continue
                     self._checked.add((id(low), id(above)))
                     yield from _violations(low, above, "" if shared else f"{serial or 'this device'}.", self.today)
+
+    def _note_locks(self, layer: Layer, fields: Mapping[str, Json]) -> None:
+        """Remember which locks a device has something under."""
+        for path, place in layer.lock.items():
+            used = self._locks.get((layer.file, place), (path, False))[1] or get(fields, path) is not ABSENT
+            self._locks[layer.file, place] = path, used
 
     def _filled(
         self, fields: dict[str, Json], layers: tuple[Layer, ...], serial: Serial, findings: list[Finding]
@@ -147,11 +162,13 @@ class Layering:
             if found[1]:
                 return serial
             if found[2] not in labels:
-                said = origin(layers, path, self.today)
-                file, where = (said.layer.file, said.pointer) if said else (layers[-1].file, layers[-1].pointer)
-                message = f"{dotted(path)} speaks of the label {found[2]}, which {serial} does not have"
+                said = origin(layers, path, self.today) or Statement(layers[-1], layers[-1].pointer, "sets")
+                shared = serial if said.layer is not layers[-1] else None
+                message = (
+                    f"{dotted(path)} speaks of the label {found[2]}, which {'a device' if shared else serial} lacks"
+                )
                 fix = "set it under $labels, in the device or in a _defaults.yaml above it"
-                findings.append(Finding("RC612", message, fix, file, where))
+                findings.append(Finding("RC612", message, fix, said.layer.file, said.pointer, device=shared))
             return labels.get(found[2], found[0])
 
         result = filled(fields, fill)

@@ -18,11 +18,8 @@ from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import place
 from reconciler.inventory.wording import DESCRIBED, expected, repeated, shown
 from reconciler.inventory.yaml_core import MAX_PROBLEMS
-from reconciler.model import Json, Serial
+from reconciler.model import NEVER_SENT, READ_ONLY, Json, Serial
 
-READ_ONLY = frozenset({"id", "created_at", "updated_at", "last_seen"})
-EXECUTED = frozenset({"operation", "operation_type"})
-_NEVER_SENT = READ_ONLY | EXECUTED
 _CODES = {
     "type": "RC405",
     "enum": "RC406",
@@ -87,9 +84,9 @@ def validate(
     is_valid = schema.validator.is_valid
     for candidate in candidates:
         value = candidate.value
-        if _NEVER_SENT.isdisjoint(value) and is_valid(value):
+        if NEVER_SENT.isdisjoint(value) and is_valid(value):
             continue
-        never_sent = [_never_sent(locate(candidate, [key]), key) for key in value if key in _NEVER_SENT]
+        never_sent = [_never_sent(locate(candidate, [key]), key) for key in value if key in NEVER_SENT]
         told = {(finding.file, finding.pointer) for finding in never_sent}
         findings += never_sent
         for error in schema.validator.iter_errors(value):

@@ -44,21 +44,24 @@ def diff(
     `removed` says what a field that left the inventory becomes: an explicit null, or nothing (ABSENT). `merged` tells
     the top-level fields whose objects are sent key by key; in all others a removed key disappears with its object.
     `resend` also sends again what the server answered differently from what was sent. `decommission` are the fields
-    that a device gets when it left the inventory; None: it is released, with the change of the device that replaces it
-    if there is one.
+    that a device gets when it left the inventory; None: it is released. One that is replaced goes with its successor:
+    forgotten with that one's change, or decommissioned after it.
     """
     rules = _Rules(marks or Marks(), removed == "null", merged, resend, decommission)
-    swapped = {} if decommission is not None else replaced(desired, snapshot)
     serials = sorted(desired.devices.keys() | snapshot.devices.keys())
     found: dict[Serial, Change] = {}
     for serial in serials:
         if change := rules.change(serial, desired.devices.get(serial), snapshot.devices.get(serial)):
             found[serial] = change
-    for old, new in swapped.items():
-        if change := found.get(new):
+    for old, new in replaced(desired, snapshot).items():
+        change, last = found.get(new), found.get(old)
+        if change and (decommission is None or change.action is Action.ADOPT):
             action = Action.REPLACE if change.action is Action.ADOPT else change.action
-            found[new] = dataclasses.replace(change, action=action, replaces=old)
-            del found[old]
+            found[new] = dataclasses.replace(change, action=action, replaces=old, kept=decommission is not None)
+            if last and decommission is not None:
+                found[old] = dataclasses.replace(last, waits_for=new)
+            elif last:
+                del found[old]
     return tuple(found.values())
 
 

@@ -8,6 +8,7 @@ from reconciler.model import ABSENT, Action, Change, DeviceState, GuardCheck, Se
 from reconciler.plan.freeze import frozen
 from reconciler.plan.lifecycle import lived
 from reconciler.plan.limits import limited
+from reconciler.plan.news import same
 from reconciler.plan.wording import named
 from reconciler.pointer import get, split
 from reconciler.policy import GuardSettings, LifecycleSettings
@@ -78,7 +79,7 @@ def _touches(change: Change, state: DeviceState | None, keys: tuple[str, ...]) -
     changed = [
         split(field.path)
         for field in change.fields
-        if field.before is not ABSENT and (field.after is ABSENT or get(sent, field.path) != field.after)
+        if field.before is not ABSENT and (field.after is ABSENT or not same(get(sent, field.path), field.after))
     ]
     return any(path[: len(keys)] == keys or keys[: len(path)] == path for path in changed)
 
@@ -104,6 +105,9 @@ def _unknown(changes: Sequence[Change], devices: Mapping[Serial, DeviceState]) -
     """Decommissioning may settle what has no answer: it sends that again, too."""
     hit = []
     for change in changes:
+        replaced = devices.get(change.replaces) if change.replaces and not change.kept else None
+        if change.replaces and replaced and replaced.unknown:
+            hit.append(change.replaces)
         state = devices.get(change.serial)
         if state is None or state.unknown is None:
             continue

@@ -35,7 +35,7 @@ def lived(changes: Sequence[Change], devices: Mapping[Serial, DeviceState], sett
         if value is not None and any(news(change, state)):
             frozen.setdefault(value, []).append(change.serial)
     said = [f"{named(serials)} would go {move}" for move, serials in moves.items()]
-    said += [f"{named(serials)}: frozen, being {value}" for value, serials in frozen.items()]
+    said += [f"{named(serials)}: frozen, being {value} (lifecycle.frozen)" for value, serials in frozen.items()]
     if said:
         return GuardCheck("lifecycle", passed=False, message=f"{settings.field}: {'; '.join(said)}", override=OVERRIDE)
     return GuardCheck("lifecycle", passed=True, message=f"{settings.field} only moves where it may")

@@ -9,10 +9,11 @@ from reconciler.policy import GuardSettings
 
 COUNTED = {
     "changed": (frozenset({Action.UPDATE}), "update"),
-    "released": (frozenset({Action.RELEASE, Action.DECOMMISSION}), "release"),
-    "adopted": (frozenset({Action.ADOPT}), "adopt"),
+    "released": (frozenset({Action.RELEASE, Action.DECOMMISSION, Action.REPLACE}), "release"),
+    "adopted": (frozenset({Action.ADOPT, Action.REPLACE}), "adopt"),
 }
-"""What the limits count, and what a plan is said to do. To send again what has no answer yet is none of these."""
+"""What the limits count, and what a plan is said to do. To send again what has no answer yet is none of these; to
+replace a device is both, to adopt one and to release another, whatever becomes of that."""
 
 
 def limited(changes: Sequence[Change], settings: GuardSettings, *, total: int) -> Iterator[GuardCheck]:
@@ -21,7 +22,10 @@ def limited(changes: Sequence[Change], settings: GuardSettings, *, total: int) -
     The law: a percentage refuses `count` devices if and only if count > floor and count * 100 > limit * total, and any
     other limit if and only if count > limit.
     """
-    count = {word: sum(change.action in actions for change in changes) for word, (actions, _) in COUNTED.items()}
+    count = {
+        word: sum(change.action in actions and not change.waits_for for change in changes)
+        for word, (actions, _) in COUNTED.items()
+    }
     yield _share("changed", count["changed"], settings.max_changed_pct, total, settings.floor)
     yield _share("released", count["released"], settings.max_released_pct, total, settings.floor)
     yield _absolute("changed", count["changed"], settings.max_changed)

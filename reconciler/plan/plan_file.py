@@ -36,12 +36,14 @@ FORMAT_VERSION = 1
 
 
 def digest(changes: Iterable[Change]) -> str:
-    """sha256 over canonical JSON of (serial, action, path, before, after) of every field, secrets left out."""
+    """sha256 over canonical JSON of (serial, action, path, before, after) of every field, and of who replaces whom.
+
+    Secrets are left out.
+    """
     rows: list[Json] = []
     for change in changes:
         head: dict[str, Json] = {"serial": change.serial, "action": change.action}
-        if change.replaces:
-            head["replaces"] = change.replaces
+        head |= _swap_to_json(change)
         rows += [head | field_to_json(replace(_shown(field), source=None)) for field in change.fields] or [head]
     return sha256(rows)
 
@@ -148,12 +150,17 @@ def _check_to_json(check: GuardCheck) -> dict[str, Json]:
     return result | {key: number for key, number in numbers.items() if number is not None}
 
 
+def _swap_to_json(change: Change) -> dict[str, Json]:
+    result: dict[str, Json] = {"replaces": change.replaces} if change.replaces else {}
+    result |= {"kept": True} if change.kept else {}
+    return result | ({"waits_for": change.waits_for} if change.waits_for else {})
+
+
 def _change_to_json(change: Change) -> dict[str, Json]:
     result: dict[str, Json] = {"serial": change.serial, "action": change.action}
     if change.source:
         result["source"] = source_to_json(change.source)
-    if change.replaces:
-        result["replaces"] = change.replaces
+    result |= _swap_to_json(change)
     result |= {"before": change.before, "after": change.after}
     if change.unknown:
         result["unknown"] = change.unknown
@@ -174,5 +181,7 @@ def _change_from_json(item: Mapping[str, Any]) -> Change:
         after=item["after"],
         unknown=item.get("unknown"),
         replaces=Serial(item["replaces"]) if "replaces" in item else None,
+        kept=item.get("kept", False),
+        waits_for=Serial(item["waits_for"]) if "waits_for" in item else None,
         source=source_from_json(item["source"]) if "source" in item else None,
     )

@@ -30,6 +30,10 @@ def unreviewed(
     for plan in reviewed:
         for change in plan.changes:
             agreed[change.serial].append(change)
+            if change.replaces and not change.kept:
+                agreed[change.replaces].append(
+                    replace(change, serial=change.replaces, action=Action.RELEASE, fields=())
+                )
     return tuple(_rest(changes, agreed, devices, merged))
 
 
@@ -55,7 +59,7 @@ def _rest(
 
 def _alike(reviewed: Change, change: Change) -> bool:
     """Whether whoever agreed to the one agreed to what the other does beside its fields."""
-    if change.replaces and reviewed.replaces != change.replaces:
+    if change.replaces and (reviewed.replaces != change.replaces or (reviewed.kept and not change.kept)):
         return False
     if change.action is Action.RELEASE or reviewed.action is Action.RELEASE:
         return change.action is reviewed.action

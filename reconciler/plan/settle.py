@@ -7,6 +7,7 @@ from reconciler.model import Action, Change, DeviceState, Serial
 from reconciler.plan.body import body
 from reconciler.plan.diff import fingerprint
 from reconciler.plan.marks import Marks
+from reconciler.plan.news import same
 from reconciler.pointer import get
 
 
@@ -45,7 +46,7 @@ def _arrived(change: Change, state: DeviceState | None, marks: Marks) -> bool:
         return False
     if change.action is Action.RESEND and change.unknown is None and (state.divergence or state.unconfirmed):
         return False
-    return all(get(state.fields, field.path) == field.after for field in change.fields if field.sensitive)
+    return all(same(get(state.fields, field.path), field.after) for field in change.fields if field.sensitive)
 
 
 def _at_start(change: Change, state: DeviceState | None, marks: Marks, merged: Callable[[str], bool]) -> bool:

@@ -13,7 +13,7 @@ def devices(count: int) -> str:
     return f"{count:,} device{'s' if count != 1 else ''}"
 
 
-def named(serials: Sequence[Serial]) -> str:
+def named(serials: Sequence[Serial], most: int = NAMED) -> str:
     """The first few, and how many more."""
-    more = len(serials) - NAMED
-    return ", ".join(serials[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(serials) - most
+    return ", ".join(serials[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -95,7 +95,7 @@ def _shape(change: Change) -> object:
         (field.path, *map(_masked if field.sensitive else spelled, (field.before, field.after)))
         for field in change.fields
     )
-    return change.action, change.unknown is None, change.replaces, frozenset(fields)
+    return change.action, change.unknown is None, change.replaces, change.waits_for, frozenset(fields)
 
 
 def _masked(value: Value) -> object:

@@ -172,12 +172,13 @@ def _notes(group: Sequence[Change]) -> Iterator[str]:
     if len(group) == 1 and first.source:
         yield where(first.source)
     if first.replaces:
-        yield f"in the place of {first.replaces}, which is forgotten"
+        yield f"in the place of {first.replaces}, which is {'decommissioned' if first.kept else 'forgotten'}"
     if first.action is Action.RELEASE:
         yield "no longer in the inventory: forgotten, nothing is sent"
     if first.action is Action.DECOMMISSION:
         again = ", with what had no answer" if first.unknown else ""
-        yield f"no longer in the inventory: one last PUT{again}, then kept"
+        once = f" once {first.waits_for} has what it should" if first.waits_for else ""
+        yield f"no longer in the inventory: one last PUT{again}{once}, then kept"
     if first.action is Action.RESEND and first.unknown:
         yield "the last PUT had no trustworthy answer: sent again"
     if first.action is Action.RESEND and not first.unknown:

@@ -24,6 +24,7 @@ from reconciler.model import (
 from reconciler.printable import dotted, printable, value
 
 FORMAT_VERSION = 1
+NOT_FOUND = 404
 LINES = 50
 """How many devices of one kind are named with their reasons; the JSON report names all."""
 
@@ -130,6 +131,9 @@ def _reasons(outcome: Outcome) -> Iterator[tuple[str, str]]:
             yield from ((item.path, _divergence(item)) for item in outcome.divergence)
         case Rejected(_, status, attempts, reasons):
             again = f" after {attempts} attempts" if attempts > 1 else ""
+            if status == NOT_FOUND:
+                yield "", f"{status}{again} the server does not know this serial number"
+                return
             for path, text in reasons:
                 yield path, f"{status}{again} {f'{dotted(path)}: ' if path else ''}{printable(text)}"
         case Unknown(_, attempts, reason):

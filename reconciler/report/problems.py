@@ -28,10 +28,11 @@ def warnings(problems: Sequence[Problem]) -> str:
     return "\n".join([*lines, f"{_counted(len(problems), 'warning')}."])
 
 
-def valid(devices: int, files: int) -> str:
+def valid(devices: int, files: int, layers: int = 0) -> str:
     """The one line to say when nothing is wrong."""
     verb = "is" if devices == 1 else "are"
-    return f"{_counted(devices, 'device')} in {_counted(files, 'file')} {verb} valid."
+    above = f", under {_counted(layers, 'layer')}" if layers else ""
+    return f"{_counted(devices, 'device')} in {_counted(files, 'file')}{above} {verb} valid."
 
 
 def document(

@@ -12,10 +12,11 @@ from typing import TypeVar
 from click import style
 
 from reconciler.model import Action, Change, Serial
-from reconciler.printable import printable
+from reconciler.printable import dotted, printable
 from reconciler.report.fold import Cause, by_place, folded
 from reconciler.report.lines import (
     FEW,
+    NAMED,
     SYMBOLS,
     VALUE,
     Merges,
@@ -117,13 +118,16 @@ def _adoptions(adopted: Sequence[Change], merges: Merges) -> _Section:
             width = max(len(change.serial) for change in adopted)
             return _Part([*(brief([change], width, merges) for change in sorted(adopted, key=by_place)), ""], more=True)
         fields = sum(len(change.fields) for change in adopted)
-        places = _by_folder(adopted, max(1, share - 2))
+        places = _by_folder(adopted, max(1, share - 3))
         width = min(VALUE, max(map(len, places)))
         head = (
             f"{colored('+')} {style(f'{len(adopted):,} devices', bold=True)} to adopt, {fields_counted(fields)} in all:"
         )
         lines = [f"    {colored('+')} {place:<{width}}  {_within(group)}" for place, group in places.items()]
-        return _Part([head, *lines, ""], more=True)
+        names = list(dict.fromkeys(dotted(field.path) for change in adopted for field in change.fields))
+        told = f"    {', '.join(names[:NAMED])}{f', and {len(names) - NAMED:,} more' if names[NAMED:] else ''}"
+        left = f"the values of {len(adopted):,} adopted devices that no line above tells"
+        return _Part([head, told, *lines, ""], left, more=True)
 
     return _Section(len(adopted) + 1 if adopted else 0, part)
 

@@ -62,7 +62,10 @@ def demonstrate(program: Sequence[str], environ: Mapping[str, str], *, color: bo
             _update(stage)
             _many(stage)
             _rejected(stage)
-    _say("That was the whole cycle. The server is stopped, and the temporary folder is gone.")
+    _say(
+        "That was the whole cycle. The server is stopped, and the temporary folder is gone.",
+        "README.md goes on from here: the same with your own hands, then with your own devices.",
+    )
 
 
 def _example_inventory() -> Path:

@@ -7,36 +7,16 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import StateError, StateUnreachable
+from reconciler.git import environment
 from reconciler.printable import printable
 
 LOCAL_SECONDS = 60.0
 TRANSFER_SECONDS = 120.0
 
-_ELSEWHERE = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_DIR",
-        "GIT_GRAFT_FILE",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_NAMESPACE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_QUARANTINE_PATH",
-        "GIT_REPLACE_REF_BASE",
-        "GIT_SHALLOW_FILE",
-        "GIT_WORK_TREE",
-    }
-)
-"""What a hook, or a shell inside of one, hands down: it would point git to another repository than the folder's."""
-
-_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never", "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
 _NO_CLEANING = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
 
 _DENIED = re.compile(
@@ -82,7 +62,7 @@ class Git:
             child = subprocess.Popen(  # noqa: S603 - arguments are ours, names are checked in open.py
                 ["git", *_NO_CLEANING, *arguments],  # noqa: S607 - the user's own git
                 cwd=self.root,
-                env=_environ(os.environ),
+                env=environment(os.environ) | {"LC_ALL": "C"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -111,11 +91,3 @@ class Git:
         if answer.code:
             raise StateError(f"git {arguments[0]} in {self.root}: {answer.words}")
         return answer.out
-
-
-def _environ(ours: Mapping[str, str]) -> dict[str, str]:
-    """Ours, without what would mislead git, and without the API token, which is no business of hooks and helpers."""
-    kept = {
-        name: value for name, value in ours.items() if name not in _ELSEWHERE and not name.startswith("RECONCILER_")
-    }
-    return kept | _QUIET

@@ -11,16 +11,6 @@ from reconciler.errors import StateError
 from reconciler.model import DeviceState, Draft, EntryKind, Json, Serial
 
 FORMAT_VERSION = 1
-ANSWERS = frozenset(
-    {
-        EntryKind.APPLIED,
-        EntryKind.DIVERGENT,
-        EntryKind.ACCEPTED,
-        EntryKind.REJECTED,
-        EntryKind.UNKNOWN,
-        EntryKind.NOT_SENT,
-    }
-)
 
 
 def to_json(drafts: Iterable[Draft], *, lineage: str, run: str) -> dict[str, Json]:
@@ -46,10 +36,16 @@ def from_json(document: Mapping[str, Any], *, lineage: str) -> tuple[Draft, ...]
 
 
 def awaited(drafts: Iterable[Draft], devices: Mapping[Serial, DeviceState]) -> tuple[Draft, ...]:
-    """Those of the outcomes that answer a PUT which is still unknown, and is the one of their run; one a device."""
+    """Those of the outcomes that answer a PUT which is still unknown, and is the one of their run; one a device.
+
+    With them go the devices that were forgotten for these.
+    """
     found: dict[Serial, Draft] = {}
     for draft in drafts:
         state = devices.get(draft.serial) if draft.serial else None
-        if draft.serial and state and state.unknown and state.unknown.run == draft.run and not state.unknown.given_up:
+        if draft.serial is None or state is None:
+            continue
+        waiting = state.unknown is not None and state.unknown.run == draft.run and not state.unknown.given_up
+        if draft.data.get("by") in found if draft.kind is EntryKind.REPLACED else waiting:
             found.setdefault(draft.serial, draft)
     return tuple(found.values())

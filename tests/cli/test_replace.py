@@ -109,19 +109,28 @@ def test_a_device_that_replaces_one_which_was_never_applied_is_adopted(declare: 
     assert "1 to adopt" in run("plan").stdout
 
 
-def test_where_devices_are_decommissioned_the_old_one_is_too(
-    swapped: Path, run: Run, sandbox: Sandbox, tmp_path: Path
+@pytest.mark.usefixtures("swapped")
+def test_where_devices_are_decommissioned_the_old_one_is_once_the_new_one_is_there(
+    run: Run, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    assert swapped.exists()
     (tmp_path / "reconciler.toml").write_text('[on_removed]\ndevice = "decommission"\n')
+    plan = run("plan", "--out", "p.json").stdout
+    assert "NEW-1  inventory/lobby.yaml:2  in the place of OLD-1, which is decommissioned" in plan
+    assert "one last PUT once NEW-1 has what it should, then kept" in plan
 
-    assert "1 to adopt" in run("plan").stdout
-    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    sandbox.faults("error-before-commit=422")
+    failed = run("apply", "p.json", environ=sandbox.environ)
+    assert (failed.code, [put.serial for put in sandbox.requests("PUT")]) == (3, ["NEW-1"])
+    assert "NEW-1, which replaces it, does not have what it should yet" in failed.stdout
+    sandbox.faults()
 
-    assert [(put.serial, put.body) for put in sandbox.requests("PUT") if put.serial == "OLD-1"] == [
-        ("OLD-1", {"status": "decommissioned"})
+    assert run("apply", "p.json", environ=sandbox.environ).code == 0
+    assert [(put.serial, put.body) for put in sandbox.requests("PUT")[1:]] == [
+        ("NEW-1", {"name": "lobby", "configuration": {"channel": 6}}),
+        ("OLD-1", {"status": "decommissioned"}),
     ]
     assert "No changes." in run("plan").stdout
+    assert "OLD-1" in run("audit", "log", "--serial", "NEW-1").stdout
 
 
 @pytest.mark.parametrize(

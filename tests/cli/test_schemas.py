@@ -49,11 +49,14 @@ def test_they_are_written_beside_the_schema_of_devices_and_only_when_it_changed(
     assert run("schemas", "--check").code == 0
 
 
-def test_without_a_schema_of_ones_own_there_is_nothing_to_make_them_from(run: Run) -> None:
+def test_without_a_schema_of_ones_own_the_built_in_one_becomes_that(run: Run, tmp_path: Path) -> None:
     ran = run("schemas")
 
-    assert ran.code == 1
-    assert "copy device.schema.json into schemas/" in ran.stderr
+    assert ran.code == 0
+    assert sorted(file.name for file in (tmp_path / "schemas").iterdir()) == sorted(["device.schema.json", *FILES])
+    written = json.loads((tmp_path / "schemas" / "device.schema.json").read_text())
+    assert written == json.loads((ROOT / "schemas" / "device.schema.json").read_text())
+    assert run("schemas", "--check").code == 0
 
 
 @pytest.mark.parametrize(

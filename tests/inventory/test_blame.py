@@ -51,7 +51,7 @@ def test_each_line_is_told_with_its_author_day_and_commit(git: Git, file: Path) 
     first = commit(git, file, "a: 1\nb: 1\n", "Begin")
     second = commit(git, file, "a: 1\nb: 2\n", "Raise b", author="Bob Ö <bob@example.com>", day="2026-11-21T08:00:00Z")
 
-    assert blame(file, [1, 2]) == {
+    assert blame(file, [1, 2], os.environ) == {
         1: Blame(first, "Ada", "2026-11-20", "Begin"),
         2: Blame(second, "Bob Ö", "2026-11-21", "Raise b"),
     }
@@ -60,7 +60,7 @@ def test_each_line_is_told_with_its_author_day_and_commit(git: Git, file: Path) 
 def test_a_squashed_pull_request_is_named_by_its_subject(git: Git, file: Path) -> None:
     commit(git, file, "a: 1\n", "Set a for (#7) and more (#42)")
 
-    assert blame(file, [1])[1].request == "#42"
+    assert blame(file, [1], os.environ)[1].request == "#42"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_merged_pull_request_is_named_by_the_merge(git: Git, file: Path, messa
     git("checkout", "--quiet", "main")
     git("merge", "--quiet", "--no-ff", "-m", message, "raise-a")
 
-    assert blame(file, [1]) == {1: Blame(raised, "Ada", "2026-11-20", "Raise a", request_)}
+    assert blame(file, [1], os.environ) == {1: Blame(raised, "Ada", "2026-11-20", "Raise a", request_)}
 
 
 def test_of_many_merges_it_is_the_one_that_brought_the_commit(git: Git, file: Path) -> None:
@@ -100,34 +100,34 @@ def test_of_many_merges_it_is_the_one_that_brought_the_commit(git: Git, file: Pa
     git("checkout", "--quiet", "main")
     git("merge", "--quiet", "--no-ff", "-m", "Merge pull request #3 from ada/later", "later")
 
-    assert (blame(file, [1])[1].request, blame(other, [1])[1].request) == ("#2", "#3")
+    assert (blame(file, [1], os.environ)[1].request, blame(other, [1], os.environ)[1].request) == ("#2", "#3")
 
 
 def test_a_line_that_is_not_committed_says_so(git: Git, file: Path) -> None:
     first = commit(git, file, "a: 1\nb: 1\n", "Begin")
     file.write_text("a: 1\nb: 2\n")
 
-    assert blame(file, [1, 2]) == {1: Blame(first, "Ada", "2026-11-20", "Begin"), 2: Blame()}
+    assert blame(file, [1, 2], os.environ) == {1: Blame(first, "Ada", "2026-11-20", "Begin"), 2: Blame()}
 
 
 def test_a_file_that_git_does_not_know_is_not_committed(git: Git, file: Path) -> None:
     file.write_text("a: 1\n")
 
     assert git("rev-parse", "--is-inside-work-tree") == "true"
-    assert blame(file, [1]) == {1: Blame()}
+    assert blame(file, [1], os.environ) == {1: Blame()}
 
 
 def test_outside_of_a_work_tree_nothing_is_told(file: Path) -> None:
     file.write_text("a: 1\n")
 
-    assert blame(file, [1]) == {}
+    assert blame(file, [1], os.environ) == {}
 
 
 def test_without_a_git_program_nothing_is_told(git: Git, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(git, file, "a: 1\n", "Begin")
     monkeypatch.setenv("PATH", str(file.parent))
 
-    assert blame(file, [1]) == {}
+    assert blame(file, [1], os.environ) == {}
 
 
 def test_the_oldest_commit_of_a_shallow_clone_is_not_taken_for_the_author(git: Git, file: Path, tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_the_oldest_commit_of_a_shallow_clone_is_not_taken_for_the_author(git: G
     last = commit(git, file, "a: 1\nb: 3\n", "Raise b again")
     git("clone", "--quiet", "--depth=1", f"file://{tmp_path}", str(tmp_path / "shallow"))
 
-    assert blame(file, [1])[1].or_earlier is False
-    assert blame(tmp_path / "shallow" / file.name, [1]) == {
+    assert blame(file, [1], os.environ)[1].or_earlier is False
+    assert blame(tmp_path / "shallow" / file.name, [1], os.environ) == {
         1: Blame(last, "Ada", "2026-11-20", "Raise b again", or_earlier=True)
     }
 
@@ -147,4 +147,4 @@ def test_a_file_behind_a_link_is_asked_for_where_it_is(git: Git, file: Path, tmp
     link = tmp_path / "link.yaml"
     link.symlink_to(file)
 
-    assert blame(link, [2])[2].commit == first
+    assert blame(link, [2], os.environ)[2].commit == first

@@ -183,9 +183,9 @@ def test_to_decommission_is_not_to_release_and_neither_is_to_update() -> None:
     assert left(decommission, saved(decommission)) == left(release, saved(release)) == ()
 
 
-def swapped(old: str, held: Snapshot) -> Plan:
+def swapped(old: str, held: Snapshot, patch: Mapping[str, Json] | None = None) -> Plan:
     device = Device(AP, {"vlan": 1}, PLACE, replaces=Serial(old))
-    return Plan("lineage", 7, diff(DesiredState({AP: device}), held), 0)
+    return Plan("lineage", 7, diff(DesiredState({AP: device}), held, decommission=patch), 0)
 
 
 def test_to_forget_another_device_than_the_reviewed_one_is_not_reviewed() -> None:
@@ -193,7 +193,7 @@ def test_to_forget_another_device_than_the_reviewed_one_is_not_reviewed() -> Non
     now, reviewed = swapped("OLD-1", held), swapped("OLD-2", held)
 
     assert Action.REPLACE in {change.action for change in now.changes}
-    assert {change.serial for change in left(now, reviewed)} == {AP, "OLD-2"}
+    assert {change.serial for change in left(now, reviewed)} == {AP}
     assert left(now, now) == ()
 
 
@@ -202,3 +202,20 @@ def test_to_adopt_with_the_same_values_is_less_than_to_replace_and_not_more() ->
 
     assert left(adopting, replacing) == ()
     assert left(replacing, adopting) == replacing.changes
+
+
+def test_to_forget_the_replaced_device_by_itself_is_a_part_of_the_replacement() -> None:
+    reviewed = swapped("OLD-1", applied({"OLD-1": {}}))
+    now = swapped("OLD-1", applied({"OLD-1": {}, AP: {"vlan": 1}}))
+
+    assert [change.action for change in now.changes] == [Action.RELEASE]
+    assert left(now, reviewed) == ()
+
+
+def test_to_keep_the_replaced_device_is_not_to_forget_it() -> None:
+    held = applied({"OLD-1": {"status": "active"}})
+    forgetting, keeping = swapped("OLD-1", held), swapped("OLD-1", held, PATCH)
+
+    assert {change.serial for change in left(forgetting, keeping)} == {AP}
+    assert {change.serial for change in left(keeping, forgetting)} == {"OLD-1"}
+    assert left(keeping, saved(replace(keeping, digest=digest(keeping.changes)))) == ()

@@ -125,8 +125,9 @@ def test_a_first_plan_of_ten_thousand_devices_counts_them_by_folder_and_tells_wh
     assert len(shown) <= SCREEN
     assert '+ inventory/_defaults.yaml:3  status  → "active"  on 10,000 devices' in shown
     start = shown.index("+ 10,000 devices to adopt, 20,000 fields in all:")
-    assert shown[start + 1].startswith("    + inventory/kiosks/    9,000 devices in 500 files: K-0000, K-0001, ")
-    assert shown[start + 2].startswith("    + inventory/gateways/  1,000 devices in 500 files: G-0000, G-0001, ")
+    assert shown[start + 1] == "    status, name"
+    assert shown[start + 2].startswith("    + inventory/kiosks/    9,000 devices in 500 files: K-0000, K-0001, ")
+    assert shown[start + 3].startswith("    + inventory/gateways/  1,000 devices in 500 files: G-0000, G-0001, ")
 
 
 def test_a_dangerous_action_is_not_buried_under_a_common_one() -> None:

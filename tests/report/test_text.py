@@ -60,7 +60,9 @@ def test_ten_thousand_devices_read_on_one_screen_and_none_is_forgotten() -> None
     assert len(lines) <= SCREEN
     shown = len([line for line in lines if line.startswith("~ AP-")])
     left = f"{9_000 - shown:,}"
-    assert f"Left out: {left} more devices ({left} to update). --full shows every device and every field." in lines
+    adopted = "the values of 700 adopted devices that no line above tells"
+    more = f"{left} more devices ({left} to update)"
+    assert f"Left out: {adopted}; {more}. --full shows every device and every field." in lines
     assert "+ 700 devices to adopt, 700 fields in all:" in lines
     assert [line.startswith("- 1,000 devices: AP-09000, AP-09001, ") for line in lines].count(True) == 1
     assert len([line for line in text(new, old, full=True) if line.startswith("~ AP-")]) == 9_000
