@@ -16,6 +16,10 @@ ReconcilerError (1)
 ├── Locked (5)              somebody else holds the lease
 ├── LeaseLost (5)           our lease was taken or ran out: nothing more may be written
 ├── StalePlan (5)           devices moved since the plan was made
+│   ├── Unreviewed          the plan does more than was reviewed
+│   └── OlderCommit         the state has seen a newer inventory than this one
+├── ForgeError              the forge cannot be spoken to, or does not answer what it should
+│   └── ForgeDenied         our token may not do that, or there is none
 ├── Refused (6)             a guard says no
 ├── Usage (64)              the command line asks for something impossible
 └── Interrupted (130)       the user stopped the run
@@ -27,7 +31,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from reconciler.model import GuardCheck, Lease, Problem, Serial
+    from reconciler.model import Change, GuardCheck, Lease, Problem, Serial
 
 
 class ReconcilerError(Exception):
@@ -116,6 +120,26 @@ class StalePlan(ReconcilerError):
     def __init__(self, message: str, serials: "Sequence[Serial]") -> None:
         super().__init__(message)
         self.serials = tuple(serials)
+
+
+class Unreviewed(StalePlan):
+    """A plan does more than was reviewed: `changes` are what was not, with only those fields."""
+
+    def __init__(self, message: str, changes: "Sequence[Change]") -> None:
+        super().__init__(message, [change.serial for change in changes])
+        self.changes = tuple(changes)
+
+
+class OlderCommit(StalePlan):
+    """The state has seen a commit that this one does not contain: to apply it would roll devices back."""
+
+
+class ForgeError(ReconcilerError):
+    """GitHub or GitLab cannot be spoken to, or does not answer what it should."""
+
+
+class ForgeDenied(ForgeError):
+    """Our token may not do that, or there is none."""
 
 
 class Refused(ReconcilerError):

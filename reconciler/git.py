@@ -37,15 +37,15 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     return kept | _QUIET
 
 
-def told(folder: Path, *arguments: str, environ: Mapping[str, str]) -> str | None:
-    """What git prints in `folder`, where it only looks; None if it fails, hangs or is not there."""
+def told(folder: Path, *arguments: str, environ: Mapping[str, str], seconds: float = SECONDS) -> str | None:
+    """What git prints in `folder`, where it only looks, or fetches; None if it fails, hangs or is not there."""
     try:
         done = subprocess.run(  # noqa: S603 - arguments of our own, and the path of a file
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
             env=environment(environ) | {"LC_ALL": "C.UTF-8", "GIT_OPTIONAL_LOCKS": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=SECONDS,
+            timeout=seconds,
             check=False,
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):

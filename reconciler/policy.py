@@ -1,4 +1,4 @@
-"""What a plan may do, as values: the tables `[guard]`, `[lifecycle]` and `[on_removed]` of the settings."""
+"""What a plan may do, as values: the tables `[guard]`, `[lifecycle]`, `[on_removed]` and `[ci]` of the settings."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -65,3 +65,10 @@ class OnRemovedSettings:
     def decommission(self) -> Mapping[str, Any] | None:
         """The fields that a device gets when it leaves the inventory; None: it is released instead."""
         return self.patch if self.device == "decommission" else None
+
+
+@dataclass(frozen=True, slots=True)
+class CiSettings:
+    """`[ci]`: whether `ci apply` needs a reviewed plan, or only heeds one that there is."""
+
+    reviewed: Literal["required", "if-present"] = "required"

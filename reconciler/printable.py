@@ -1,10 +1,14 @@
 """Text that may safely reach a terminal, whatever it is made of."""
 
 import json
+import re
 import unicodedata
 
 from reconciler.model import ABSENT, Value
 from reconciler.pointer import split
+
+_COMMAND = re.compile(r"((?:^|[\n\r])\s*)::|##\[")
+"""What GitHub's runner takes for a command: `::` at the start of a line, blanks aside, and `##[` anywhere."""
 
 
 def printable(text: str) -> str:
@@ -12,6 +16,11 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(character if _visible(character) else _escaped(character) for character in text)
+
+
+def without_commands(text: str) -> str:
+    """`text` with nothing in it that a runner of GitHub Actions would carry out; JSON still says the same."""
+    return _COMMAND.sub(lambda found: "#\\u0023[" if found[1] is None else f"{found[1]}\\u003a:", text)
 
 
 def value(item: Value, *, limit: int = 120) -> str:

@@ -58,6 +58,7 @@ from reconciler.timestamp import stamp
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
     from reconciler.apply.run import Run
+    from reconciler.state.backend import Backend
 
 __all__ = ["Validated", "apply", "plan", "validate"]
 
@@ -138,13 +139,14 @@ def apply(
     progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
+    admit: Callable[["Backend"], None] = lambda _: None,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
     neither end of its change, PlanFileError if one would get what the schema does not take, and Refused if a guard that
     is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (UNIX
-    seconds) once we hold the state. A run that has begun is finished.
+    seconds) once we hold the state, and `admit` looks at the state, and may raise. A run that has begun is finished.
     """
     from reconciler.apply.run import Run, carry_out
 
@@ -156,6 +158,7 @@ def apply(
         _check_lineage(settings, agreed, backend.read())
         held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
         snapshot = backend.read()
+        admit(backend)
         done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
         commit = commit_of(settings.root, environ)
 

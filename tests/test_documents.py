@@ -10,10 +10,10 @@ from reconciler.cli import COMMANDS
 from reconciler.config import load
 from reconciler.config.guards import FreezeTable
 from reconciler.plan.guard import RULES
-from reconciler.policy import GuardSettings, LifecycleSettings, OnRemovedSettings
+from reconciler.policy import CiSettings, GuardSettings, LifecycleSettings, OnRemovedSettings
 
 ROOT = Path(__file__).parents[1]
-POLICIES = (GuardSettings, LifecycleSettings, OnRemovedSettings, FreezeTable)
+POLICIES = (CiSettings, GuardSettings, LifecycleSettings, OnRemovedSettings, FreezeTable)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -36,7 +36,7 @@ def test_the_readme_lists_the_settings_with_their_defaults(tmp_path: Path) -> No
     listed, defaults = load(tmp_path, {}), load(tmp_path.parent, {})
 
     assert (listed.guard, listed.on_removed, listed.state) == (defaults.guard, defaults.on_removed, defaults.state)
-    assert listed.lifecycle == defaults.lifecycle
+    assert (listed.lifecycle, listed.ci) == (defaults.lifecycle, defaults.ci)
     said = re.findall(r"^(?:# )?(?:\[\[guard\.)?(\w+)(?: = |\]\])", block, re.MULTILINE)
     assert [key for table in POLICIES for key in table.__slots__ if key not in said] == []
     given = {key: getattr(listed.api, key) for key in listed.api.__slots__ if key != "base_url"}

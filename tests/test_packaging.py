@@ -88,6 +88,17 @@ def test_the_schemas_travel_inside_the_wheel_as_they_stand_in_the_repository(whe
     assert packed == {f"schemas/{file.name}": file.read_bytes() for file in (ROOT / "schemas").iterdir()}
 
 
+def test_an_installed_wheel_writes_the_same_repository_as_the_source_tree(installed: Path, tmp_path: Path) -> None:
+    for forge in ("github", "gitlab"):
+        ours, theirs = tmp_path / f"{forge}-source", tmp_path / f"{forge}-wheel"
+        run(Path(sys.executable).with_name("reconciler"), "init", ours, "--forge", forge, cwd=tmp_path)
+        run(installed / "bin" / "reconciler", "init", theirs, "--forge", forge, cwd=tmp_path)
+        made = {file.relative_to(theirs): file.read_bytes() for file in theirs.rglob("*") if file.is_file()}
+
+        assert len(made) >= 9
+        assert made == {file.relative_to(ours): file.read_bytes() for file in ours.rglob("*") if file.is_file()}
+
+
 def test_an_installed_wheel_finds_its_schema(installed: Path) -> None:
     code = "import json; from reconciler.inventory import schema; print(json.dumps(schema.packaged_schema('device')))"
     found = json.loads(run(installed / "bin" / "python", "-c", code, cwd=installed))

@@ -1,10 +1,11 @@
+import json
 import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
-from reconciler.printable import differing, dotted, printable, value
+from reconciler.printable import differing, dotted, printable, value, without_commands
 
 
 @given(st.text())
@@ -38,3 +39,26 @@ def test_two_long_values_are_cut_so_that_their_difference_shows() -> None:
 def test_a_path_is_dotted_and_quotes_what_would_mislead() -> None:
     assert dotted("/configuration/a.b/c~1d") == 'configuration."a.b".c/d'
     assert dotted("/configuration/") == 'configuration.""'
+
+
+commands = st.text(st.sampled_from(":#[ \t\n\r\u2003a]") | st.characters())
+
+
+@given(commands | st.sampled_from(["::stop-commands::x", "a ##[add-mask]b", "\n \u3000::error::", "####[[", ":::"]))
+def test_a_runner_finds_no_command(text: str) -> None:
+    """It takes a line, blanks before it aside, that begins with two colons, and `##[` anywhere in one."""
+    told = without_commands(text)
+
+    assert not any(line.strip().startswith("::") for line in told.split("\n"))
+    assert not any(line.strip().startswith("::") for line in told.split("\r"))
+    assert "##[" not in told
+
+
+@given(st.recursive(commands, st.lists))
+def test_json_says_the_same_without_commands(document: object) -> None:
+    assert json.loads(without_commands(json.dumps(document, ensure_ascii=False))) == document
+
+
+def test_what_is_no_command_is_left_alone() -> None:
+    for text in ("a::b", "# [x]", "#[x]", "2001:db8::1 and ##", '    ~ name  "::" -> ":"'):
+        assert without_commands(text) == text

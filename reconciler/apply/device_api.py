@@ -12,10 +12,10 @@ import httpx
 
 from reconciler import __version__
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
-from reconciler.apply.token import Token, redacted
 from reconciler.canonical import canonical
 from reconciler.errors import ApiError
 from reconciler.model import Json, Serial
+from reconciler.redaction import Token, redacted
 
 
 class DeviceApi:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from reconciler.model import Problem
 
 COMMANDS = {
+    "init": "Put settings, schemas, an example device and workflows into a repository.",
     "validate": "Check every inventory file; print all problems, each with its place and its fix.",
     "plan": "Show what apply would change. Needs no token and no network.",
     "apply": "Send the changed fields of the changed devices to the API.",
+    "ci": "Plan a pull request, and apply a merged one, in a job of GitHub Actions or GitLab CI.",
     "show": "Print a saved plan.",
     "explain": "Show where each value of a device comes from, and since when.",
     "replace": "Declare another device in the place of one: a swap, not a release and an adoption.",
@@ -155,6 +157,7 @@ def main() -> NoReturn:
     """The `reconciler` command. Ends the process with a documented exit code, never with a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with redirect_stdout(Stdout(_stream(sys.stdout))) as stdout, redirect_stderr(Stderr(_stream(sys.stderr))) as stderr:
+        stdout.no_commands = stderr.no_commands = os.environ.get("GITHUB_ACTIONS") == "true"
         code = _run()
         stderr.finish()
         stdout.finish()

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class _Duration(click.ParamType[float]):
+class Duration(click.ParamType[float]):
+    """`90`, `90s`, `15m` or `5h`."""
+
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -33,13 +35,18 @@ class _Duration(click.ParamType[float]):
         return float(found[1]) * UNITS[found[2]]
 
 
-def _allowed(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...]) -> tuple[str, ...]:
-    from reconciler.plan.guard import RULES
+def allowed_rules(*more: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[str, ...]]:
+    """What checks that --allow names guards, or one of `more`."""
 
-    for rule in rules:
-        if rule not in RULES:
-            raise click.BadParameter(f"{rule!r} is no rule; there are: {', '.join(RULES)}", ctx, param)
-    return rules
+    def checked(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...]) -> tuple[str, ...]:
+        from reconciler.plan.guard import RULES
+
+        for rule in rules:
+            if rule not in {*RULES, *more}:
+                raise click.BadParameter(f"{rule!r} is no rule; there are: {', '.join((*RULES, *more))}", ctx, param)
+        return rules
+
+    return checked
 
 
 @click.command()
@@ -47,18 +54,21 @@ def _allowed(ctx: click.Context, param: click.Parameter, rules: tuple[str, ...])
 @click.option(
     "--auto-approve", is_flag=True, help="Do not ask. Needed where nobody can answer, unless PLANFILE is given."
 )
+@click.option(
+    "--reviewed", metavar="FILE|DIGEST", help="Go on only if nothing is done that this plan does not do; do not ask."
+)
 @click.option("--target", "targets", multiple=True, metavar="PATTERN", help=TARGET_HELP)
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Save every outcome."
 )
-@click.option("--lock-timeout", type=_Duration(), metavar="S", help="Wait so long for the state. [10s; in CI 120s]")
-@click.option("--max-duration", type=_Duration(), metavar="5h", help="Start nothing new after so long.")
+@click.option("--lock-timeout", type=Duration(), metavar="S", help="Wait so long for the state. [10s; in CI 120s]")
+@click.option("--max-duration", type=Duration(), metavar="5h", help="Start nothing new after so long.")
 @click.option(
     "--allow",
     "allowed",
     multiple=True,
     metavar="RULE",
-    callback=_allowed,
+    callback=allowed_rules(),
     help="Raise a guard for this run, by the name that its refusal gives; repeatable.",
 )
 @click.option("--resend", is_flag=True, help="Also send again what the server did not take as it was sent.")
@@ -68,6 +78,7 @@ def apply(
     *,
     planfile: Path | None,
     auto_approve: bool,
+    reviewed: str | None,
     targets: tuple[str, ...],
     report: Path | None,
     lock_timeout: float | None,
@@ -77,7 +88,8 @@ def apply(
 ) -> int:
     """Send the changed fields of the changed devices to the API, and say what became of every device.
 
-    With PLANFILE, exactly that plan; it may be given again after a crash. Without, plans first and asks.
+    With PLANFILE, exactly that plan; it may be given again after a crash. Without, plans first and asks. With
+    --reviewed, plans first, and goes on if the plan is the reviewed one or a part of it (with a DIGEST: that one).
     """
     from reconciler import reconcile
     from reconciler.apply.run import Run
@@ -87,6 +99,8 @@ def apply(
 
     if planfile and (targets or resend):
         raise click.UsageError("a plan file says which devices it is about; --target and --resend belong to plan")
+    if planfile and reviewed:
+        raise click.UsageError("--reviewed is about a plan that is made now; a plan file is applied as it is")
     settings = given.settings()
     plan = read_plan(planfile) if planfile else _planned(given, settings, targets, allowed, resend=resend)
     if report:
@@ -97,7 +111,9 @@ def apply(
         if planfile:
             click.echo(summary_line(plan), color=given.color)
         return 0
-    if not planfile and not auto_approve:
+    if reviewed:
+        check(given, settings, plan, reviewed)
+    elif not planfile and not auto_approve:
         _ask(plan)
     with progress(given, len(plan.changes)) as show:
         run = reconcile.apply(
@@ -111,10 +127,10 @@ def apply(
             trace=given.trace,
             say=given.say,
         )
-    return _told(given, settings, run, report)
+    return told(given, settings, run, report)
 
 
-def _told(given: Globals, settings: "Settings", run: "Run", report: Path | None) -> int:
+def told(given: Globals, settings: "Settings", run: "Run", report: Path | None) -> int:
     """Say what became of a run, and keep what must be kept, the most precious first. Raises the error that ended it."""
     from reconciler.cli.output import save_recovery
     from reconciler.report.outcomes import outcomes_text
@@ -133,6 +149,23 @@ def _told(given: Globals, settings: "Settings", run: "Run", report: Path | None)
     if run.error:
         raise run.error
     return run.exit_code
+
+
+def check(given: Globals, settings: "Settings", plan: Plan, reviewed: str) -> None:
+    """Raise Unreviewed, having shown what was not reviewed, if the plan does more than the reviewed FILE or DIGEST."""
+    from reconciler.agreement import DIGEST, check_digest, check_reviewed, only
+    from reconciler.cli.output import read_plan
+    from reconciler.errors import Unreviewed
+    from reconciler.report.text import unreviewed_text
+
+    try:
+        if DIGEST.fullmatch(reviewed):
+            check_digest(plan, reviewed)
+        else:
+            check_reviewed(settings, plan, [read_plan(Path(reviewed))])
+    except Unreviewed as error:
+        click.echo(unreviewed_text(only(plan, error)), err=True, color=given.color)
+        raise
 
 
 def _planned(

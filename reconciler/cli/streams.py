@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import ClassVar, TextIO
 
+from reconciler.printable import without_commands
 from reconciler.timestamp import stamp
 
 
@@ -18,6 +19,8 @@ class _Front(io.TextIOBase):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.no_commands = False
+        """Whether a runner reads along, which must find no command in what passes, unless `command` is told one."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # typeshed has a variable, io has a property
@@ -26,11 +29,15 @@ class _Front(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Pass `text` on."""
+        self.command(without_commands(text) if self.no_commands else text)
+        return len(text)
+
+    def command(self, text: str) -> None:
+        """Pass `text` on as it is: whoever made it has seen to what a runner may find in it."""
         try:
             self._stream.write(text)
         except self._harmless:
             self._nobody_reads()
-        return len(text)
 
     def flush(self) -> None:
         """Flush the stream behind."""
@@ -107,5 +114,5 @@ class Stderr(_Front):
 
 
 def _redacted(text: str) -> str:
-    tokens = sys.modules.get("reconciler.apply.token")  # not imported: then there is no token yet
+    tokens = sys.modules.get("reconciler.redaction")  # not imported: then there is no token yet
     return text if tokens is None else str(tokens.redacted(text))

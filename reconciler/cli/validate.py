@@ -27,7 +27,8 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
     Exit codes: 0 all files are valid · 1 there are problems.
     """
     from reconciler import reconcile
-    from reconciler.forge.github import annotations
+    from reconciler.cli.output import print_commands
+    from reconciler.forge.annotate import annotations
     from reconciler.report.problems import document, text, valid, warnings
 
     result = reconcile.validate(context.settings(), [path.absolute() for path in paths])
@@ -36,11 +37,13 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
         found = document(result.problems, result.warnings, devices=devices, files=result.files)
         click.echo(json.dumps(found, indent=2))
         return 1 if result.problems else 0
-    if result.warnings:
-        shown = annotations(result.warnings, level="warning") if output == "github" else warnings(result.warnings)
-        click.echo(shown, err=output == "text")
+    if output == "github":
+        print_commands(annotations(result.warnings, level="warning"))
+        print_commands(annotations(result.problems))
+    elif result.warnings:
+        click.echo(warnings(result.warnings), err=True)
     if not result.problems:
         click.echo(valid(devices, result.files, result.layers))
-    else:
-        click.echo((annotations if output == "github" else text)(result.problems))
+    elif output == "text":
+        click.echo(text(result.problems))
     return 1 if result.problems else 0

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from reconciler.config import guards
 from reconciler.errors import ConfigError
 from reconciler.model import Nested
-from reconciler.policy import Freeze, GuardSettings, LifecycleSettings, OnRemovedSettings
+from reconciler.policy import CiSettings, Freeze, GuardSettings, LifecycleSettings, OnRemovedSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Settings:
     guard: GuardSettings = field(default_factory=GuardSettings)
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     on_removed: OnRemovedSettings = field(default_factory=OnRemovedSettings)
+    ci: CiSettings = field(default_factory=CiSettings)
 
 
 def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) -> Settings:

@@ -19,16 +19,15 @@ def plan_markdown(plan: Plan, *, full: bool = False) -> str:
         rules = ", ".join(refusal.rule for refusal in plan.refusals)
         lines += [f"**Refused by a guard ({rules}): apply will not run.**", ""]
     if plan.changes or plan.standing or plan.observed or plan.paused:
-        text = "\n".join(_marked(_bare("\n".join(plan_lines(plan, full=full)))))
+        text = "\n".join(diff_marked(_bare("\n".join(plan_lines(plan, full=full)))))
         if len(text) > LIMIT:
             text = text[:LIMIT].rpartition("\n")[0] + "\n… cut here; reconciler plan --full shows all"
-        fence = _fence(text)
-        lines += ["<details open><summary>Changes</summary>", "", f"{fence}diff", text, fence, "", "</details>", ""]
+        lines += ["<details open><summary>Changes</summary>", "", *fenced(text), "", "</details>", ""]
     if plan.guards:
         text = "\n".join(guards_table(plan.guards))
-        fence, opened = _fence(text), " open" if plan.refusals else ""
+        opened = " open" if plan.refusals else ""
         head = f"<details{opened}><summary>Guards: {_verdict(plan)}</summary>"
-        lines += [head, "", f"{fence}diff", text, fence, "", "</details>", ""]
+        lines += [head, "", *fenced(text), "", "</details>", ""]
     if plan.digest:
         lines += [f"<sub>digest {plan.digest[:12]} · state revision {plan.revision}</sub>", ""]
     return "\n".join(lines)
@@ -39,7 +38,7 @@ def _verdict(plan: Plan) -> str:
     return f"{refused} of {len(plan.guards)} refuse" if refused else f"all {len(plan.guards)} pass"
 
 
-def _marked(text: str) -> Iterator[str]:
+def diff_marked(text: str) -> Iterator[str]:
     """Lines as a diff fence wants them: the symbol first, and `~` as the `!` that it colours."""
     for line in text.split("\n"):
         body = line.lstrip(" ")
@@ -54,6 +53,12 @@ def _marked(text: str) -> Iterator[str]:
             yield "!" + indent + body[1:]
         else:
             yield line
+
+
+def fenced(text: str) -> tuple[str, str, str]:
+    """`text` in a fence that colours it as a diff, and that nothing inside can close."""
+    fence = _fence(text)
+    return f"{fence}diff", text, fence
 
 
 def _fence(text: str) -> str:

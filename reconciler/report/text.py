@@ -7,7 +7,7 @@ from click import style, unstyle
 from reconciler.model import ABSENT, Action, Divergence, Plan, Serial
 from reconciler.printable import dotted, printable, value
 from reconciler.report.guards import guards_text, refusals_text
-from reconciler.report.lines import NAMED
+from reconciler.report.lines import NAMED, Merges
 from reconciler.report.screen import MORE, full_lines, legend, screen_lines
 
 SCREEN = 40
@@ -32,10 +32,7 @@ def plan_text(plan: Plan, *, full: bool = False, refusals: bool = True) -> str:
 
 def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: int = 0) -> Iterator[str]:
     """The plan without the last section, of what the guards found, which takes `below` lines."""
-
-    def merges(name: str) -> bool:
-        return (plan.nested if isinstance(plan.nested, str) else plan.nested.get(name)) == "merge"
-
+    merges = merges_of(plan)
     head = [f"Only devices that match: {_cut(', '.join(plan.targets), full=full)}"] if plan.targets else []
     head += legend(plan.changes) if plan.changes else []
     refused = [*refusals_text(plan.guards), ""] if refusals and plan.refusals else []
@@ -51,6 +48,16 @@ def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: 
     yield from changes
     yield from _observed(observed)
     yield from tail
+
+
+def merges_of(plan: Plan) -> Merges:
+    """Which objects the plan sends key by key."""
+    return lambda name: (plan.nested if isinstance(plan.nested, str) else plan.nested.get(name)) == "merge"
+
+
+def unreviewed_text(plan: Plan) -> str:
+    """What was not reviewed of a plan, folded; each device with those fields only."""
+    return "\n".join([style("Not reviewed:", fg="red", bold=True), "", *plan_lines(plan)][:-1]).rstrip("\n")
 
 
 def summary_line(plan: Plan) -> str:

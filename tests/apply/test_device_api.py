@@ -12,8 +12,8 @@ from examples import AP
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.device_api import DeviceApi
-from reconciler.apply.token import Token
 from reconciler.model import Serial
+from reconciler.redaction import Token
 
 CAP = 100_000
 Serve = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]

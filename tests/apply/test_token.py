@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.apply.token import Token, find_token
+from reconciler.apply.token import find_token
 from reconciler.errors import AuthenticationError
+from reconciler.redaction import Token
 
 
 def found(environ: dict[str, str], root: Path, command: str = "") -> str:

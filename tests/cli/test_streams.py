@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from conftest import Declare, Run
 
-from reconciler.apply.token import Token
 from reconciler.cli.streams import Stderr
+from reconciler.redaction import Token
 from reconciler.sandbox.server import Sandbox
 
 TOKEN = "s3cr3t/t0ken+"  # noqa: S105 - an example

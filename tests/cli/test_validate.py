@@ -105,3 +105,17 @@ def _config(tmp_path: Path) -> Path:
     file = tmp_path / "reconciler.toml"
     file.touch()
     return file
+
+
+def test_no_command_of_a_runner_is_found_in_what_a_file_holds(declare: Declare, run: Run) -> None:
+    declare("bad.yaml", serial_number="AP-1", status="##[add-mask]::error::x")
+    runner = {"GITHUB_ACTIONS": "true"}
+
+    for form in ("text", "json", "github"):
+        told = run("validate", "--format", form, environ=runner).stdout
+        lines = [
+            line for line in told.splitlines() if not line.startswith("::error file=inventory/bad.yaml,line=3,col=")
+        ]
+        assert "add-mask" in told
+        assert not any("##[" in line or line.strip().startswith("::") for line in lines)
+    assert "##[add-mask]" in run("validate").stdout

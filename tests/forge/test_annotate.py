@@ -4,7 +4,7 @@ from urllib.parse import unquote
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.forge.github import annotations
+from reconciler.forge.annotate import annotations
 from reconciler.model import Problem, Source
 
 COMMAND = re.compile(r"::error file=([^,:]*),line=([0-9]+),col=([0-9]+),title=([^,:]*)::(.*)")
