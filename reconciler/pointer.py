@@ -58,6 +58,11 @@ def within(pointer: str, other: str) -> bool:
     return pointer == other or pointer.startswith(other + "/")
 
 
+def related(pointer: str, other: str) -> bool:
+    """Whether one of the two is the other, or inside it."""
+    return within(pointer, other) or within(other, pointer)
+
+
 def patched(document: Mapping[str, Json], changes: Iterable[tuple[str, Value]]) -> dict[str, Json]:
     """A copy of `document` in which each pointer holds its value, or nothing for ABSENT.
 

@@ -43,7 +43,7 @@ from reconciler.model import (
 )
 from reconciler.plan.diff import diff, replaced
 from reconciler.plan.marks import Marks
-from reconciler.pointer import get, join, patched, split, within
+from reconciler.pointer import get, join, patched, related, split
 from reconciler.report.journal import standing
 from reconciler.state.backend import Backend
 from reconciler.state.history import began, history
@@ -89,7 +89,7 @@ def explain(
     forgotten = past.forgotten(rules.secret)
 
     def hidden(pointer: str) -> bool:
-        return rules.sensitive(pointer) or any(_meet(pointer, secret) for secret in forgotten)
+        return rules.sensitive(pointer) or any(related(pointer, secret) for secret in forgotten)
 
     places = _Places(settings.root)
     lists = ListRules(rules.merged_sets, rules.merged_by)
@@ -170,7 +170,7 @@ def _value(
     value, applied = get(device.fields if device else {}, path), get(held, path)
     after = get(patched(held, [(field.path, field.after) for field in change.fields]), path) if change else applied
     resends = change is not None and change.action is Action.RESEND
-    again = resends and any(_meet(path, other) for other in _changed(change))
+    again = resends and any(related(path, other) for other in _changed(change))
     secret = hidden(path)
     return Provenance(
         path,
@@ -181,7 +181,7 @@ def _value(
         divergence=tuple(
             Divergence(it.path, *(_masked(side, hide=secret or hidden(it.path)) for side in (it.sent, it.echoed)))
             for it in (state.divergence if state else ())
-            if _meet(path, it.path)
+            if related(path, it.path)
         ),
         change=FieldChange(path, _masked(applied, hide=secret), _masked(after, hide=secret), sensitive=secret)
         if again or _spelled(applied) != _spelled(after)
@@ -253,10 +253,6 @@ def _blamed(values: Iterable[Provenance], places: "_Places", environ: Mapping[st
 
 def _masked(value: Value, *, hide: bool) -> Value:
     return MASK if hide and value is not ABSENT else value
-
-
-def _meet(path: str, other: str) -> bool:
-    return within(path, other) or within(other, path)
 
 
 def _spelled(value: Value) -> str:

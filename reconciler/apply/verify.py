@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Divergence, Json, Value
-from reconciler.pointer import get, join, within
+from reconciler.pointer import get, join, related, within
 
 
 def divergence(
@@ -31,7 +31,7 @@ def divergence(
 
 def _masked(item: Divergence, secret: frozenset[str]) -> Divergence:
     """Without its values, if they are a secret, hold one, or are part of one."""
-    if not any(within(item.path, pointer) or within(pointer, item.path) for pointer in secret):
+    if not any(related(item.path, pointer) for pointer in secret):
         return item
     return Divergence(item.path, _mask(item.sent), _mask(item.echoed))
 

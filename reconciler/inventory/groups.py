@@ -11,7 +11,7 @@ from reconciler.inventory.layers import layer
 from reconciler.inventory.merge import ListRules, leaves, overlaps
 from reconciler.inventory.wording import kind
 from reconciler.model import ABSENT, Json, Layer, Value
-from reconciler.pointer import get, join, within
+from reconciler.pointer import get, join, related
 from reconciler.printable import dotted
 
 _KEYS = ("group", "priority", "select", "set")
@@ -150,7 +150,7 @@ def _cycles(found: Sequence[Group]) -> Iterator[Finding]:
         said = [(path, place) for path, _, place in leaves(group.layer)] + [*group.layer.unset.items()]
         for path, place in said:
             for wanted, selecting in looked:
-                if within(path, wanted) or within(wanted, path):
+                if related(path, wanted):
                     what = "itself" if selecting is group else f"the group {selecting.name}"
                     message = f"the group {group.name} sets {dotted(path)}, by which {what} selects, at"
                     fix = "select by a label instead, or set it in _defaults.yaml or in the devices"

@@ -13,7 +13,7 @@ from reconciler.inventory.layers import layer
 from reconciler.inventory.merge import ListRules, filled, laid, templated
 from reconciler.inventory.origin import Statement, origin, spoken
 from reconciler.model import ABSENT, Json, Layer, Serial
-from reconciler.pointer import get, within
+from reconciler.pointer import get, related
 from reconciler.printable import dotted
 
 
@@ -233,9 +233,9 @@ def _violations(low: Layer, above: Layer, label: str, today: date) -> Iterator[F
         said = spoken(above, path)
         where = None if said is None else above.pointer + said
         for gone, there in above.unset.items():
-            where = there if within(gone, path) or within(path, gone) else where
+            where = there if related(gone, path) else where
         for item in above.overrides:
-            touches = item.until >= today and (within(item.path, path) or within(path, item.path))
+            touches = item.until >= today and (related(item.path, path))
             where = item.pointer if touches else where
         if where is not None:
             message = f"{label}{dotted(path)} is locked at"

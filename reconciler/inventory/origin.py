@@ -6,7 +6,7 @@ from datetime import date
 
 from reconciler.inventory.merge import ListRules, leaves
 from reconciler.model import ABSENT, Json, Layer, Override, Value, Verb
-from reconciler.pointer import get, join, split, within
+from reconciler.pointer import get, join, related, split, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,15 @@ def statements(layers: Sequence[Layer], path: str, today: date) -> Iterator[Stat
     """
     for layer in layers:
         for locked, place in layer.lock.items():
-            if _related(path, locked):
+            if related(path, locked):
                 yield Statement(layer, place, "locks", path=locked)
         for gone, place in layer.unset.items():
-            if _related(path, gone):
+            if related(path, gone):
                 yield Statement(layer, place, "unsets", path=gone)
         reached = spoken(layer, path)
         if reached is not None:
             yield Statement(layer, layer.pointer + reached, "sets", get(layer.values, reached), path=reached)
-        yield from (_overriding(layer, item, path, today) for item in layer.overrides if _related(path, item.path))
+        yield from (_overriding(layer, item, path, today) for item in layer.overrides if related(path, item.path))
 
 
 def origin(layers: Sequence[Layer], path: str, today: date) -> Statement | None:
@@ -122,10 +122,6 @@ def spoken(layer: Layer, path: str) -> str | None:
 
 def _active(layer: Layer, path: str, today: date) -> list[Statement]:
     return [item for item in statements((layer,), path, today) if item.verb not in {"locks", "overrode"}]
-
-
-def _related(path: str, other: str) -> bool:
-    return within(path, other) or within(other, path)
 
 
 def _overriding(layer: Layer, item: Override, path: str, today: date) -> Statement:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model import Json
-from reconciler.pointer import join, within
+from reconciler.pointer import join, related
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Marks:
 
     def sensitive(self, pointer: str) -> bool:
         """Whether the value at `pointer` is a secret, holds one, or is part of one."""
-        return any(within(pointer, secret) or within(secret, pointer) for secret in self.secret)
+        return any(related(pointer, secret) for secret in self.secret)
 
 
 def marks(schema: Mapping[str, Json]) -> Marks:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model import Entry, EntryKind
-from reconciler.pointer import within
+from reconciler.pointer import related, within
 from reconciler.state.backend import Backend
 
 _REACH = 512
@@ -22,7 +22,7 @@ class History:
 
     def outcome(self, path: str) -> Entry | None:
         """The last outcome of a PUT that was about the value at `path`, one around it, or one in it."""
-        about = [entry for settled, entry in self.outcomes.items() if within(path, settled) or within(settled, path)]
+        about = [entry for settled, entry in self.outcomes.items() if related(path, settled)]
         return max(about, key=lambda entry: entry.seq, default=None)
 
     def forgotten(self, secrets: Iterable[str]) -> frozenset[str]:
