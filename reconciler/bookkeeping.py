@@ -102,11 +102,24 @@ def journal(settings: Settings) -> Iterator[Entry]:
 def history(settings: Settings, serial: str) -> Iterator[Entry]:
     """Every entry about a device and about those that it stands in for, and those that are about none."""
     about: set[Serial | None] = {Serial(serial), None}
-    swaps = [entry for entry in journal(settings) if entry.kind is EntryKind.INTENT and "replaces" in entry.data]
-    for entry in reversed(swaps):
-        if entry.serial in about:
-            about.add(Serial(str(entry.data["replaces"])))
+    swaps = [swap for entry in journal(settings) if (swap := _swap(entry))]
+    for new, old in reversed(swaps):
+        if new in about:
+            about.add(old)
     return (entry for entry in journal(settings) if entry.serial in about)
+
+
+def _swap(entry: Entry) -> tuple[Serial, Serial] | None:
+    """The new device and the old one, of an entry that says so."""
+    if entry.serial is None:
+        return None
+    match entry.kind, entry.data:
+        case EntryKind.INTENT, {"replaces": str(old)}:
+            return entry.serial, Serial(old)
+        case EntryKind.REPLACED, {"by": str(new)}:
+            return Serial(new), entry.serial
+        case _:
+            return None
 
 
 def verify(settings: Settings) -> int:

@@ -1,6 +1,6 @@
 """Files -> DesiredState: where reading, resolving and validating meet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -70,7 +70,7 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         check_settings(settings, schema.document)
         findings += fields.validate(candidates, schema, rules.sensitive, where)
         findings += across.repeated(candidates, rules.unique, where)
-        findings += across.dangling(candidates, rules.references, where) if not paths else ()
+        findings += across.dangling(candidates, rules.references, where, rules.sensitive) if not paths else ()
         findings += across.swapped(candidates)
         findings += [_misplaced(schema_name, place, why) for place, why in misplaced(schema.document)]
     elif isinstance(schema, Finding):
@@ -133,9 +133,10 @@ class Replacement:
     text: str
 
 
-def replacement(settings: Settings, old: str, new: str) -> Replacement:
+def replacement(settings: Settings, old: str, new: str, *, applied: Container[str]) -> Replacement:
     """How the inventory declares the device `new` where it declares `old`, which that one replaces.
 
+    Where `old` itself replaces a device, and only that one was `applied`, the new device replaces that one.
     Raises InventoryError for an inventory that is not valid as it is, and Usage if there is no such device, the new
     serial number is none or is declared already, or the old one is written in a way that cannot be changed in place.
     """
@@ -153,11 +154,12 @@ def replacement(settings: Settings, old: str, new: str) -> Replacement:
     file = settings.root / device.source.file
     text = file.read_bytes().decode()
     try:
-        changed = replaced(text, device.layers[-1].pointer, old, new)
+        first = device.replaces if device.replaces in applied and old not in applied else None
+        changed = replaced(text, device.layers[-1].pointer, old, new, replaces=first or old)
     except ValueError:
         raise Usage(
             f"{device.source}: the serial number is written in a way that cannot be changed in place;"
-            f" write it as {new} yourself, and add: $replaces: {old}"
+            f' write it as "{new}" yourself, and add: $replaces: "{old}"'
         ) from None
     return Replacement(file, device.source, changed)
 

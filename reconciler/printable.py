@@ -33,6 +33,18 @@ def value(item: Value, *, limit: int = 120) -> str:
     return f"{text[: limit - 30]} … {text[-20:]} ({len(text)} characters)"
 
 
+def differing(one: Value, other: Value, *, limit: int = 120) -> tuple[str, str]:
+    """Two values that differ, as `value` spells them; if it would cut the difference out, the parts that hold it."""
+    short = value(one, limit=limit), value(other, limit=limit)
+    if short[0] != short[1] or one is ABSENT or other is ABSENT:
+        return short
+    whole = [printable(json.dumps(item, ensure_ascii=False)) for item in (one, other)]
+    alike = next((at for at, pair in enumerate(zip(*whole, strict=False)) if len(set(pair)) > 1), 0)
+    begin = max(0, alike - limit // 4)
+    cut = [text[begin : begin + limit - 4] for text in whole]
+    return "… " + cut[0] + " …", "… " + cut[1] + " …"
+
+
 def dotted(pointer: str) -> str:
     """A JSON Pointer as people write it: `configuration.channel`, with keys quoted where they need it."""
     return ".".join(key if _plain(key) else value(key) for key in split(pointer))

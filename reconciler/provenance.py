@@ -86,8 +86,10 @@ def explain(
         latest = max(past.outcomes.values(), key=lambda entry: entry.seq, default=None)
         carried = _carried(backend, {entry.seq: entry for entry in (*outcomes.values(), latest) if entry})
 
+    forgotten = past.forgotten(rules.secret)
+
     def hidden(pointer: str) -> bool:
-        return rules.sensitive(pointer) or past.sensitive(pointer)
+        return rules.sensitive(pointer) or any(_meet(pointer, secret) for secret in forgotten)
 
     places = _Places(settings.root)
     lists = ListRules(rules.merged_sets, rules.merged_by)

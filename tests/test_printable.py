@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import ABSENT
-from reconciler.printable import dotted, printable, value, without_commands
+from reconciler.printable import differing, dotted, printable, value, without_commands
 
 
 @given(st.text())
@@ -24,6 +24,16 @@ def test_a_value_is_spelled_as_json_and_a_long_one_cut() -> None:
     assert value(ABSENT) == ""
     assert len(value("x" * 10_000)) < 150
     assert value("x" * 10_000).endswith("(10002 characters)")
+
+
+def test_two_long_values_are_cut_so_that_their_difference_shows() -> None:
+    one, other = "x" * 500 + "A" + "y" * 500, "x" * 500 + "B" + "y" * 500
+    left, right = differing(one, other)
+
+    assert left != right
+    assert max(len(left), len(right)) < 130
+    assert differing({"a": 1}, ABSENT) == ('{"a": 1}', "")
+    assert differing(1, 1.0) == ("1", "1.0")
 
 
 def test_a_path_is_dotted_and_quotes_what_would_mislead() -> None:

@@ -10,6 +10,7 @@ from reconciler.model import (
     Accepted,
     Action,
     Applied,
+    Change,
     Divergent,
     Draft,
     EntryKind,
@@ -46,19 +47,20 @@ def ended(outcomes: Iterable[Outcome], exit_code: int, *, run: str, at: str) -> 
     return Draft(EntryKind.ENDED, at, run, data={"exit_code": exit_code, "counts": dict(counts)})
 
 
-def intent(task: Task, *, run: str, at: str) -> Draft:
+def intended(task: Task, *, run: str, at: str) -> tuple[Draft, ...]:
     """A PUT is about to be sent."""
     data: dict[str, Json] = {"action": task.change.action, "fields": _fields(task), "body": dict(task.body)}
     if task.change.replaces:
         data["replaces"] = task.change.replaces
-    return Draft(EntryKind.INTENT, at, run, task.change.serial, data)
+    return (Draft(EntryKind.INTENT, at, run, task.change.serial, data),)
 
 
-def unsent(task: Task, *, run: str, at: str) -> Draft:
-    """A change that needs nothing sent: a release, or fields that are only given up."""
+def unsent(task: Task, *, run: str, at: str) -> tuple[Draft, ...]:
+    """A change that needs nothing sent: a release, or fields that are only given up; and what is forgotten with it."""
     if task.change.action is Action.RELEASE:
-        return Draft(EntryKind.RELEASED, at, run, task.change.serial)
-    return Draft(EntryKind.APPLIED, at, run, task.change.serial, {"fields": _fields(task)})
+        return (Draft(EntryKind.RELEASED, at, run, task.change.serial),)
+    settled = Draft(EntryKind.APPLIED, at, run, task.change.serial, {"fields": _fields(task)})
+    return settled, *_replaced(task.change, run=run, at=at)
 
 
 def _result(outcome: Outcome, *, run: str, at: str) -> Draft:
@@ -83,10 +85,14 @@ def _result(outcome: Outcome, *, run: str, at: str) -> Draft:
 
 def results(outcome: Outcome, *, run: str, at: str) -> tuple[Draft, ...]:
     """The outcome of an intent that was recorded before, and that the device which this one replaces is forgotten."""
-    old = None if outcome.change.kept else outcome.change.replaces
-    if old is None or not isinstance(outcome, Applied | Divergent | Accepted):
-        return (_result(outcome, run=run, at=at),)
-    return _result(outcome, run=run, at=at), Draft(EntryKind.REPLACED, at, run, old, {"by": outcome.change.serial})
+    settled = isinstance(outcome, Applied | Divergent | Accepted)
+    return _result(outcome, run=run, at=at), *(_replaced(outcome.change, run=run, at=at) if settled else ())
+
+
+def _replaced(change: Change, *, run: str, at: str) -> tuple[Draft, ...]:
+    if change.replaces is None or change.kept:
+        return ()
+    return (Draft(EntryKind.REPLACED, at, run, change.replaces, {"by": change.serial}),)
 
 
 def _fields(task: Task) -> list[Json]:

@@ -160,7 +160,8 @@ class Execution:
         if self._stop:
             return NotAttempted(task.change, self._stop.reason)
         at = stamp(self._clock.wall())
-        if not await self._recorded((drafts.intent if task.body else drafts.unsent)(task, run=self._run_id, at=at)):
+        made = drafts.unsent if not task.body else drafts.intended
+        if not await self._recorded(*made(task, run=self._run_id, at=at)):
             return NotAttempted(task.change, self._stop.reason)
         if not task.body:
             return Applied(task.change, None, 0)

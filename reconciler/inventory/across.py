@@ -1,6 +1,6 @@
 """What the schema asks of devices among each other: values that must be unique, and serials that must exist."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from reconciler import pointer
 from reconciler.canonical import canonical
@@ -38,20 +38,26 @@ def repeated(candidates: Iterable[Candidate], unique: Iterable[str], locate: Loc
                 yield Finding("RC617", message, fix, spot.file, spot.pointer, also=(there.file, there.pointer))
 
 
-def dangling(candidates: Iterable[Candidate], references: Iterable[str], locate: Locate) -> Iterator[Finding]:
+def dangling(
+    candidates: Iterable[Candidate], references: Iterable[str], locate: Locate, hidden: Callable[[str], bool]
+) -> Iterator[Finding]:
     """Values at the `references` pointers (`x-references`) that are no serial number of a declared device."""
     candidates = list(candidates)
     references = sorted(references)
     serials = {candidate.serial for candidate in candidates} if references else set()
+    fixes: dict[str, str] = {}  # a search for what may have been meant costs a look at every serial
     for path in references:
         for candidate in candidates:
             value = pointer.get(candidate.value, path)
             for item in value if isinstance(value, list) else [value]:
-                if item is not ABSENT and item is not None and not (isinstance(item, str) and item in serials):
-                    spot = locate(candidate, pointer.split(path))
-                    yield spot.finding(
-                        "RC618", f"{spot.label} refers to {shown(item)}, which is not declared", _fix(item, serials)
-                    )
+                if item is ABSENT or item is None or (isinstance(item, str) and item in serials):
+                    continue
+                known = canonical(item)
+                if known not in fixes:
+                    fixes[known] = "correct it, or declare that device" if hidden(path) else _fix(item, serials)
+                spot = locate(candidate, pointer.split(path))
+                what = "what is not shown" if hidden(path) else shown(item)
+                yield spot.finding("RC618", f"{spot.label} refers to {what}, which is not declared", fixes[known])
 
 
 def swapped(candidates: Iterable[Candidate]) -> Iterator[Finding]:

@@ -56,10 +56,17 @@ def _parsed(porcelain: str) -> Iterator[tuple[int, Blame]]:
 def _blame(commit: str, about: Mapping[str, str]) -> Blame:
     if not commit.strip("0"):
         return Blame()
-    zone = about.get("author-tz", "+0000")
-    offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5])) * (-1 if zone[0] == "-" else 1)
-    day = datetime.fromtimestamp(int(about.get("author-time", 0)), UTC).astimezone(timezone(offset)).date()
-    return Blame(commit, about.get("author", ""), str(day), about.get("summary", ""), or_earlier="boundary" in about)
+    return Blame(commit, about.get("author", ""), _day(about), about.get("summary", ""), or_earlier="boundary" in about)
+
+
+def _day(about: Mapping[str, str]) -> str:
+    """The author's day; "" for a time that is none: git takes what people write."""
+    try:
+        zone = about["author-tz"]
+        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5])) * (-1 if zone[0] == "-" else 1)
+        return str(datetime.fromtimestamp(int(about["author-time"]), UTC).astimezone(timezone(offset)).date())
+    except (KeyError, IndexError, ValueError, OverflowError, OSError):
+        return ""
 
 
 def _request(folder: Path, item: Blame, environ: Mapping[str, str]) -> str:

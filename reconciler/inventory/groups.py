@@ -9,7 +9,7 @@ from reconciler.canonical import canonical
 from reconciler.inventory.document import Document, Finding
 from reconciler.inventory.layers import layer
 from reconciler.inventory.merge import ListRules, leaves, overlaps
-from reconciler.inventory.wording import shown
+from reconciler.inventory.wording import kind
 from reconciler.model import ABSENT, Json, Layer, Value
 from reconciler.pointer import get, join, within
 from reconciler.printable import dotted
@@ -83,18 +83,15 @@ def unknown(group: Group, path: str, known: Iterable[str]) -> Finding:
     return Finding("RC607", message, fix, group.layer.file, "/select" + path, at_key=True)
 
 
-def disagreements(chosen: Sequence[Group], rules: ListRules) -> Iterator[Finding]:
-    """Groups of equal priority that say different things about a device which all of them select."""
-    for index, one in enumerate(chosen):
-        for other in chosen[index + 1 :]:
-            if other.priority != one.priority:
-                continue
-            for path, place, there in overlaps(one.layer, other.layer, rules):
-                both = f"the groups {one.name} and {other.name} have the same priority"
-                message = f"{both} and disagree on {dotted(path)}, also at"
-                fix = "give one of them a higher priority, or delete one of the two lines"
-                also = (other.layer.file, there)
-                yield Finding("RC609", message, fix, one.layer.file, place, also=also)
+def disagreements(one: Group, other: Group, rules: ListRules) -> Iterator[Finding]:
+    """What two groups of equal priority, which select the same device, say differently."""
+    if other.priority != one.priority:
+        return
+    both = f"the groups {one.name} and {other.name} have the same priority"
+    for path, place, there in overlaps(one.layer, other.layer, rules):
+        message = f"{both} and disagree on {dotted(path)}, also at"
+        fix = "give one of them a higher priority, or delete one of the two lines"
+        yield Finding("RC609", message, fix, one.layer.file, place, also=(other.layer.file, there))
 
 
 def _wrong(document: Document) -> Iterator[Finding]:
@@ -113,7 +110,7 @@ def _wrong(document: Document) -> Iterator[Finding]:
     if not (isinstance(name, str) and name):
         yield Finding("RC605", "the group has no name", "add `group: NAME`", file, "/group", unquoted=name is not None)
     if type(priority) is not int:
-        message = f"priority is {shown(priority)}; expected a whole number"
+        message = f"priority is {kind(priority)}; expected a whole number"
         yield Finding("RC605", message, "write one, such as 10", file, "/priority")
     yield from _wrong_select(value.get("select"), file)
     yield from _wrong_set(value.get("set"), file)
@@ -121,7 +118,7 @@ def _wrong(document: Document) -> Iterator[Finding]:
 
 def _wrong_select(select: Json, file: str) -> Iterator[Finding]:
     if not isinstance(select, dict) or not select:
-        message = f"select is {shown(select)}; expected a mapping" if select else "the group selects no devices"
+        message = f"select is {kind(select)}; expected a mapping" if select else "the group selects no devices"
         fix = "write it like select: {device_type: kiosk}; what is for all devices belongs into _defaults.yaml"
         yield Finding("RC605", message, fix, file, "/select")
         return

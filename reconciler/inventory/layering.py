@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
+from itertools import combinations
 
 from reconciler.inventory.document import Document, Finding
 from reconciler.inventory.groups import Group, disagreements, groups, knows, looked_at, selected, unknown
@@ -39,7 +40,7 @@ class Layering:
         self._defaults: dict[str, Layer] = {}
         for document in defaults:
             made, findings = _defaults(document)
-            self._defaults[document.file.rpartition("/")[0]] = made
+            self._defaults[str(document.path).rpartition("/")[0]] = made
             self.findings += findings
         for shared in (*self._defaults.values(), *(group.layer for group in self._groups)):
             self.findings += expired(shared, today)
@@ -49,13 +50,14 @@ class Layering:
         self._unset: dict[tuple[str, str], tuple[str, bool]] = {}
         self._locks: dict[tuple[str, str], tuple[str, bool]] = {}
         self._checked: set[tuple[int, ...]] = set()
+        self._compared: set[tuple[int, int]] = set()
         self._empty = {group.name: group for group in self._groups}
         self._unseen = {(path, group.name): group for group in self._groups for path in looked_at(group)}
         self._labels: set[str] = set()
 
-    def stack(self, file: str) -> "Stack":
-        """What reaches the devices of `file` because of where it is: the defaults of its folder and of those above."""
-        folder = file.rpartition("/")[0]
+    def stack(self, path: str) -> "Stack":
+        """What reaches the devices of the file at `path`: the defaults of its folder and of those above."""
+        folder = path.rpartition("/")[0]
         if folder not in self._stacks:
             above = dict.fromkeys(["", *(folder[: found.start()] for found in re.finditer("/", folder)), folder])
             found = (self._defaults.get(name) for name in above)
@@ -90,7 +92,7 @@ class Layering:
     def resolve(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None) -> Resolved:
         """The device whose own layer is `own`, above the defaults of its file, groups, and the defaults of folders."""
         findings = [*expired(own, self.today)]
-        chosen = self._chosen(low, file, own)
+        chosen = self._chosen(low, file, own, serial)
         findings += self._disagreements(chosen)
         layers = (*low, *(group.layer for group in chosen), *file, own)
         below, templates = self._together(layers[:-1])
@@ -103,10 +105,14 @@ class Layering:
             fields = self._filled(fields, layers, serial, findings)
         return Resolved(fields, layers, tuple(findings))
 
-    def _chosen(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer) -> tuple[Group, ...]:
+    def _chosen(
+        self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None
+    ) -> tuple[Group, ...]:
         if not self._groups:
             return ()
         fields = laid(self._together((*low, *file))[0], own, self.rules, self.today)
+        if serial:
+            fields = {**fields, "serial_number": serial}
         labels = {name: text for item in (*low, *file, own) for name, text in item.labels.items()}
         self._labels |= labels.keys()
         for path, name in [key for key in self._unseen if knows(key[0], fields, labels)]:
@@ -132,9 +138,13 @@ class Layering:
 
     def _disagreements(self, chosen: tuple[Group, ...]) -> Iterator[Finding]:
         key = tuple(id(group) for group in chosen)
-        if len(chosen) > 1 and key not in self._checked:
-            self._checked.add(key)
-            yield from disagreements(chosen, self.rules)
+        if len(chosen) < 2 or key in self._checked:  # noqa: PLR2004 - two to disagree
+            return
+        self._checked.add(key)
+        for one, other in combinations(chosen, 2):
+            if (id(one), id(other)) not in self._compared:
+                self._compared.add((id(one), id(other)))
+                yield from disagreements(one, other, self.rules)
 
     def _locked(self, layers: Sequence[Layer], fields: Mapping[str, Json], serial: Serial | None) -> Iterator[Finding]:
         for index, low in enumerate(layers):

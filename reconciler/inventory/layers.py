@@ -6,7 +6,10 @@ from difflib import get_close_matches
 from typing import get_args
 
 from reconciler import pointer
+from reconciler.inventory.characters import forbidden
 from reconciler.inventory.document import Finding
+from reconciler.inventory.wording import kind
+from reconciler.inventory.yaml_core import MAX_DEPTH
 from reconciler.model import Json, Layer, Manage, Override
 
 WORDS = ("$labels", "$unset", "$lock", "$override", "$manage", "$replaces")
@@ -30,7 +33,7 @@ def layer(name: str, file: str, where: str, value: Mapping[str, Json]) -> tuple[
     findings += wrong
     manage = value.get("$manage")
     if "$manage" in value and manage not in get_args(Manage):
-        message = f"$manage is {_shown(manage)}; expected apply, observe or pause"
+        message = f"$manage is {kind(manage)}; expected apply, observe or pause"
         findings.append(Finding("RC604", message, "write one of the three", file, where + "/$manage"))
         manage = None
     return Layer(name, file, where, plain, labels, unset, lock, tuple(overrides), manage), findings  # type: ignore[arg-type]  # one of Manage by now
@@ -64,14 +67,14 @@ def _misplaced(file: str, where: str, value: Json, keys: tuple[str | int, ...]) 
 def _labels(file: str, where: str, value: Json) -> tuple[dict[str, str], list[Finding]]:
     fix = "write it like $labels: {region: fr, site: paris}"
     if not isinstance(value, dict):
-        return {}, [Finding("RC601", f"$labels is {_shown(value)}; expected a mapping", fix, file, where + "/$labels")]
+        return {}, [Finding("RC601", f"$labels is {kind(value)}; expected a mapping", fix, file, where + "/$labels")]
     labels, findings = {}, []
     for name, text in value.items():
         if isinstance(text, str) and text:
             labels[name] = text
         else:
             place = where + pointer.join("$labels", name)
-            message = f"the label {name} is {_shown(text)}; expected text"
+            message = f"the label {name} is {kind(text)}; expected text"
             findings.append(Finding("RC601", message, fix, file, place, unquoted=True))
     return labels, findings
 
@@ -80,7 +83,7 @@ def _paths(file: str, where: str, word: str, value: Json) -> tuple[dict[str, str
     fix = f"write it like {word}: [configuration.channel]"
     if not isinstance(value, list):
         return {}, [
-            Finding("RC602", f"{word} is {_shown(value)}; expected a list of paths", fix, file, f"{where}/{word}")
+            Finding("RC602", f"{word} is {kind(value)}; expected a list of paths", fix, file, f"{where}/{word}")
         ]
     found, findings = {}, []
     for index, text in enumerate(value):
@@ -89,7 +92,7 @@ def _paths(file: str, where: str, word: str, value: Json) -> tuple[dict[str, str
         if path:
             found[path] = place
         else:
-            findings.append(Finding("RC602", f"{word}: {_shown(text)} is no path to a field", fix, file, place))
+            findings.append(Finding("RC602", f"{word}: item {index + 1} is no path to a field", fix, file, place))
     return found, findings
 
 
@@ -97,7 +100,7 @@ def _overrides(file: str, where: str, value: Json) -> tuple[list[Override], list
     fix = "write it like $override: {configuration.channel: {value: 6, until: 2027-01-31, reason: radar nearby}}"
     top = where + "/$override"
     if not isinstance(value, dict):
-        return [], [Finding("RC603", f"$override is {_shown(value)}; expected a mapping", fix, file, top)]
+        return [], [Finding("RC603", f"$override is {kind(value)}; expected a mapping", fix, file, top)]
     overrides, findings = [], []
     for text, given in value.items():
         place = top + pointer.join(text)
@@ -106,7 +109,7 @@ def _overrides(file: str, where: str, value: Json) -> tuple[list[Override], list
             findings.append(Finding("RC603", f"$override: {text} is no path to a field", fix, file, place, at_key=True))
             continue
         if not isinstance(given, dict):
-            message = f"the override of {text} is {_shown(given)}; expected value, until and reason"
+            message = f"the override of {text} is {kind(given)}; expected value, until and reason"
             findings.append(Finding("RC603", message, fix, file, place))
             continue
         wrong = list(_wrong_override(text, given))
@@ -130,7 +133,10 @@ def _wrong_override(text: str, given: Mapping[str, Json]) -> Iterator[tuple[str,
     if "until" not in given:
         yield "until", f"the override of {text} has no until, the last day on which it holds"
     elif not _is_day(given["until"]):
-        yield "until", f"until is {_shown(given['until'])}; expected the last day on which it holds, as YYYY-MM-DD"
+        yield (
+            "until",
+            f"until is {kind(given['until'])} that is no day; expected the last day on which it holds, as YYYY-MM-DD",
+        )
 
 
 def _is_day(value: Json) -> bool:
@@ -141,16 +147,12 @@ def _is_day(value: Json) -> bool:
 
 
 def _path(text: Json) -> str | None:
-    """The pointer that a text means; None for what is none, or leads to the serial number or to a `$` word."""
+    """The pointer that a text means; None for what is none, or leads where no key of a file may."""
     try:
         path = pointer.parsed(text) if isinstance(text, str) else ""
     except ValueError:
         return None
-    first = pointer.split(path)[:1]
-    return path if first and first[0] != "serial_number" and not first[0].startswith("$") else None
-
-
-def _shown(value: Json) -> str:
-    from reconciler.inventory.wording import shown
-
-    return shown(value)
+    keys = pointer.split(path)
+    if not keys or keys[0] == "serial_number" or len(keys) > MAX_DEPTH // 2:
+        return None
+    return None if any(key.startswith("$") or any(forbidden(key)) for key in keys) else path

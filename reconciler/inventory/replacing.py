@@ -9,8 +9,8 @@ from reconciler.model import Json
 from reconciler.pointer import get, patched
 
 
-def replaced(text: str, where: str, old: str, new: str) -> str:
-    """`text`, whose device at the pointer `where` has the serial number `new` instead of `old`, and `$replaces: old`.
+def replaced(text: str, where: str, old: str, new: str, *, replaces: str) -> str:
+    """`text`, whose device at the pointer `where` is `new` instead of `old`, and says that it `replaces` a device.
 
     Comments, order, quotes and line ends stay as they are. Raises ValueError if the serial number is written in a way
     that cannot be changed in place, such as over several lines.
@@ -18,13 +18,15 @@ def replaced(text: str, where: str, old: str, new: str) -> str:
     bare = text.removeprefix("\ufeff")
     lines = bare.split("\n")
     parsed = parse(bare.replace("\r\n", "\n"), "", places=True)
-    _exchange(lines, parsed.values[where + "/serial_number"], old, new)
+    swaps = [(parsed.values[where + "/serial_number"], old, new)]
     if where + "/$replaces" in parsed.values:
-        _exchange(lines, parsed.values[where + "/$replaces"], str(_at(parsed, where + "/$replaces")), old)
-    else:
-        _insert(lines, parsed, where, new, old)
+        swaps.append((parsed.values[where + "/$replaces"], str(_at(parsed, where + "/$replaces")), replaces))
+    for place, before, after in sorted(swaps, reverse=True):  # from the end, so that no place moves
+        _exchange(lines, place, before, after)
+    if len(swaps) == 1:
+        _insert(lines, parsed, where, new, replaces)
     result = "\n".join(lines)
-    _check(parsed, parse(result.replace("\r\n", "\n"), ""), where, {"serial_number": new, "$replaces": old})
+    _check(parsed, parse(result.replace("\r\n", "\n"), ""), where, {"serial_number": new, "$replaces": replaces})
     return text[: len(text) - len(bare)] + result
 
 

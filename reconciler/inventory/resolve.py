@@ -34,7 +34,7 @@ def resolve(
     findings: list[Finding] = list(layering.findings)
     first: dict[str, Candidate] = {}
     for document in documents:
-        stack = layering.stack(document.file)
+        stack = layering.stack(str(document.path))
         for item in _candidates(document, stack):
             if isinstance(item, Finding):
                 findings.append(item)

@@ -51,6 +51,21 @@ def shown(value: Json) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
+def kind(value: Json) -> str:
+    """What a value is, without showing it: it may be a secret that stands in the wrong place."""
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return "true or false"
+        case str():
+            return "text"
+        case dict() | list():
+            return shown(value)
+        case _:
+            return "a number"
+
+
 def expected(rule: Mapping[str, Any]) -> str:
     """What a schema rule asks for, in words; "" if it has none that we know."""
     if "const" in rule:

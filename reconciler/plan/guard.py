@@ -47,7 +47,7 @@ def guard(
     zone. `servers` are the base URLs that the state was applied to and that this plan is for, "" where not known.
     """
     return (
-        *limited(changes, limits, total=len(devices)),
+        *limited(changes, devices, limits),
         _protected(changes, devices, limits.protected),
         lived(changes, devices, lifecycle or LifecycleSettings()),
         frozen(limits.freeze, moment, changes=len(changes)),

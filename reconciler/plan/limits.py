@@ -1,44 +1,61 @@
 """How many devices a plan may concern."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model import Action, Change, GuardCheck, Serial
+from reconciler.model import Action, Change, DeviceState, FieldChange, GuardCheck, Serial
+from reconciler.plan.news import news
 from reconciler.plan.wording import NAMED, devices
 from reconciler.policy import GuardSettings
 
-COUNTED = {
-    "changed": (frozenset({Action.UPDATE}), "update"),
-    "released": (frozenset({Action.RELEASE, Action.DECOMMISSION, Action.REPLACE}), "release"),
-    "adopted": (frozenset({Action.ADOPT, Action.REPLACE}), "adopt"),
-}
-"""What the limits count, and what a plan is said to do. To send again what has no answer yet is none of these; to
-replace a device is both, to adopt one and to release another, whatever becomes of that."""
+COUNTED = {"changed": "update", "released": "release", "adopted": "adopt"}
+"""What the limits count, and what a plan is then said to do.
+
+To send again what has no answer yet is none of these, unless something new goes with it: then it is a change. To
+replace a device is to adopt one and to release another, whatever becomes of that.
+"""
 
 
-def limited(changes: Sequence[Change], settings: GuardSettings, *, total: int) -> Iterator[GuardCheck]:
-    """The limits, each once. `total` devices are in the state.
+def limited(
+    changes: Sequence[Change], states: Mapping[Serial, DeviceState], settings: GuardSettings
+) -> Iterator[GuardCheck]:
+    """The limits, each once, for a fleet that stands at `states`.
 
     The law: a percentage refuses `count` devices if and only if count > floor and count * 100 > limit * total, and any
     other limit if and only if count > limit.
     """
+    new = {change.serial: _changed(change, states.get(change.serial)) for change in changes}
     count = {
-        word: sum(change.action in actions and not change.waits_for for change in changes)
-        for word, (actions, _) in COUNTED.items()
+        "changed": sum(change.action is Action.UPDATE or bool(new[change.serial]) for change in changes),
+        "released": sum(_releases(change) for change in changes),
+        "adopted": sum(change.action in {Action.ADOPT, Action.REPLACE} for change in changes),
     }
+    total = len(states)
     yield _share("changed", count["changed"], settings.max_changed_pct, total, settings.floor)
     yield _share("released", count["released"], settings.max_released_pct, total, settings.floor)
     yield _absolute("changed", count["changed"], settings.max_changed)
     yield _absolute("released", count["released"], settings.max_released)
     yield _absolute("adopted", count["adopted"], settings.max_adopted)
-    yield _fan_out(changes, settings.max_fan_out)
+    yield _fan_out(new, settings.max_fan_out)
+
+
+def _changed(change: Change, state: DeviceState | None) -> Sequence[FieldChange]:
+    """What is new about a device that is known already."""
+    if change.action is Action.UPDATE:
+        return change.fields
+    return tuple(news(change, state)) if change.action is Action.RESEND and state else ()
+
+
+def _releases(change: Change) -> bool:
+    gone = change.action in {Action.RELEASE, Action.DECOMMISSION} and not change.waits_for
+    return gone or change.action is Action.REPLACE or change.replaces is not None
 
 
 def _share(word: str, count: int, limit: float, total: int, floor: int) -> GuardCheck:
     share = count * 100 / total if total else 100.0 * bool(count)
     rule = f"max_{word}_pct"
     if count > floor and count * 100 > limit * total:
-        verb = COUNTED[word][1]
+        verb = COUNTED[word]
         message = f"the plan would {verb} {count:,} of {total:,} devices ({share:.3g} %); the limit is {limit:g} %"
         return _refused(rule, message, share, limit)
     said = f"{count:,} of {total:,} {word} ({share:.3g} %, limit" if count else f"0 {word} (limit"
@@ -48,19 +65,19 @@ def _share(word: str, count: int, limit: float, total: int, floor: int) -> Guard
 def _absolute(word: str, count: int, limit: int | None) -> GuardCheck:
     rule = f"max_{word}"
     if limit is not None and count > limit:
-        message = f"the plan would {COUNTED[word][1]} {devices(count)}; the limit is {limit:,}"
+        message = f"the plan would {COUNTED[word]} {devices(count)}; the limit is {limit:,}"
         return _refused(rule, message, count, limit)
     said = "no limit" if limit is None else f"limit {limit:,}"
     return _passed(rule, f"{count:,} {word} ({said})", count, limit)
 
 
-def _fan_out(changes: Sequence[Change], limit: int | None) -> GuardCheck:
+def _fan_out(new: Mapping[Serial, Sequence[FieldChange]], limit: int | None) -> GuardCheck:
     """By line of the inventory, however many of its values a device takes."""
     lines: defaultdict[str, set[Serial]] = defaultdict(set)
-    for change in changes:
-        for field in change.fields if change.action is Action.UPDATE else ():
+    for serial, fields in new.items():
+        for field in fields:
             if field.source:
-                lines[f"{field.source.file}:{field.source.line}"].add(change.serial)
+                lines[f"{field.source.file}:{field.source.line}"].add(serial)
     widest = sorted(((len(serials), line) for line, serials in lines.items()), key=lambda item: (-item[0], item[1]))
     most = widest[0][0] if widest else 0
     if limit is not None and most > limit:

@@ -8,7 +8,7 @@ from click import style
 
 from reconciler.model import ABSENT, Action, Change, FieldChange, Source, Value
 from reconciler.pointer import split
-from reconciler.printable import dotted, printable, value
+from reconciler.printable import differing, dotted, printable, value
 from reconciler.report.fold import Cause, spelled
 
 SYMBOLS = {
@@ -111,7 +111,7 @@ def _effect(cause: Cause, merges: Merges) -> str:
         text = _removed(cause.path, "(sensitive)", merges) if fields[0].after is ABSENT else "(sensitive)"
         return f"{text}  {devices}"
     befores = _counted(field.before for field in fields)
-    held = value(befores[0][0], limit=VALUE)
+    held, shown = differing(befores[0][0], fields[0].after, limit=VALUE)
     afters = len({spelled(field.after) for field in fields})
     if afters > 1:
         text = f"→ {afters:,} different values"
@@ -119,7 +119,7 @@ def _effect(cause: Cause, merges: Merges) -> str:
         return f"{text}  on {len(fields):,} devices, such as {serial}: {value(first.after, limit=VALUE)}"
     if fields[0].after is ABSENT:
         return f"{_removed(cause.path, held, merges)}  {devices}{_held(befores)}"
-    text = f"→ {value(fields[0].after, limit=VALUE)}"
+    text = f"→ {shown}"
     if befores == [(ABSENT, len(fields))] and cause.action is Action.ADOPT:
         return f"{text}  {devices}"
     return f"{held} {text}  {devices}{_held(befores)}".lstrip()
@@ -199,7 +199,7 @@ def _field(field: FieldChange, width: int, device: Source | None, merges: Merges
 
 
 def _values(field: FieldChange, merges: Merges, limit: int = 120) -> str:
-    before, after = value(field.before, limit=limit), value(field.after, limit=limit)
+    before, after = differing(field.before, field.after, limit=limit)
     if field.sensitive:
         before = after = "(sensitive)"
     if field.before is ABSENT:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reconciler.errors import StateTooNew
+from reconciler.errors import StateError, StateTooNew
 from reconciler.model import DeviceState, Entry, Serial
 from reconciler.state import git_tree as tree
 from reconciler.state.check import damaged
@@ -35,12 +35,32 @@ class Reading:
 
     def latest(self) -> Tip | None:
         """The state as the remote has it now; None if there is none."""
+        before = self._repository.known()
         commit = self._repository.fetch()
         if commit is None:
             self._tip = None
         elif self._tip is None or self._tip.commit != commit:
             self._tip = self.opened(commit)
+        if before is not None and before != commit:
+            self._only_forward(before, self._tip)
         return self._tip
+
+    def _only_forward(self, before: str, tip: Tip | None) -> None:
+        """Raises StateError if the branch is gone, or older than it was here: then it knows less than was applied."""
+        try:
+            known = self.opened(before).root.head
+        except StateError:
+            return  # what was fetched once is not here any more
+        if tip is not None and (tip.root.head.lineage != known.lineage or tip.root.head.revision >= known.revision):
+            return
+        now = f"is of revision {tip.root.head.revision} now" if tip else "is gone now"
+        self._tip = None
+        self._repository.remember(before)
+        raise StateError(
+            f"{self._repository.place} {now}, and was of revision {known.revision} when it was last fetched: somebody"
+            f" removed or rewrote it. To put it back: {self._repository.put_back(before)}; if it was meant, in every"
+            f" clone: {self._repository.forget}"
+        )
 
     def opened(self, commit: str) -> Tip:
         """The state as of a commit that is here."""

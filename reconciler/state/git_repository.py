@@ -60,6 +60,19 @@ class Repository:
         answer = self._git.ask("rev-parse", "--verify", "--quiet", f"{self._ours}^{{commit}}")
         return answer.out.decode().strip() or None
 
+    def remember(self, commit: str) -> None:
+        """Take `commit` for the one last fetched."""
+        self._git.must("update-ref", self._ours, commit)
+
+    def put_back(self, commit: str) -> str:
+        """What to type to make the branch what it was."""
+        return f"git push --force {self._remote} {commit}:{self._branch}"
+
+    @property
+    def forget(self) -> str:
+        """What to type to forget what was last fetched."""
+        return f"git update-ref -d {self._ours}"
+
     def written(self, commit: str) -> float:
         """When a commit was made, in UNIX seconds."""
         return float(self._git.must("log", "-1", "--format=%ct", commit))

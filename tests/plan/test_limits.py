@@ -7,7 +7,7 @@ from examples import PLACE
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.model import Action, Change, DeviceState, FieldChange, GuardCheck, Serial, Source
+from reconciler.model import ABSENT, Action, Change, DeviceState, FieldChange, GuardCheck, Intent, Serial, Source
 from reconciler.plan.guard import RULES, guard
 from reconciler.policy import GuardSettings
 
@@ -102,3 +102,24 @@ def test_adoptions_and_resends_do_not_fan_out() -> None:
     changes = [made("A", Action.ADOPT, PLACE), made("B", Action.RESEND, PLACE), made("C", Action.UPDATE, PLACE)]
 
     assert checked(changes, GuardSettings(max_fan_out=1), total=3)["max_fan_out"].measured == 1
+
+
+def test_what_is_new_about_a_device_that_is_sent_again_is_a_change() -> None:
+    state = DeviceState({"vlan": 1}, unknown=Intent({"name": "x"}, (FieldChange("/name", ABSENT, "x"),)))
+    again = FieldChange("/name", "x", "x", PLACE)
+    new = FieldChange("/vlan", 1, 2, PLACE)
+    checks = {
+        fields: [
+            check.rule
+            for check in guard(
+                [Change(Serial("A"), Action.RESEND, fields, "", "")],
+                {Serial("A"): state},
+                limits=GuardSettings(max_changed=0, max_fan_out=0),
+                moment=NOON,
+            )
+            if not check.passed
+        ]
+        for fields in ((again,), (again, new))
+    }
+
+    assert checks == {(again,): [], (again, new): ["max_changed", "max_fan_out"]}

@@ -391,8 +391,12 @@ def test_a_state_that_somebody_removed_is_an_error_and_does_not_begin_anew(remot
     for attempt in (lambda: state.append(lease, ADOPTION), lambda: state.renew(lease, ttl=900)):
         with pytest.raises(StateError, match="branch reconciler-state of origin is gone"):
             attempt()
-    assert state.read().lineage == ""
+    with pytest.raises(StateError, match="is gone now, and was of revision 0") as raised:
+        state.read()
     assert BRANCH not in git(remote, "for-each-ref")
+
+    git(clone, *str(raised.value).rpartition(": git ")[2].split())
+    assert state.read().lineage == ""
 
 
 def test_a_client_that_is_killed_in_the_middle_of_a_push_leaves_a_whole_state(remote: Path, clone: Path) -> None:
@@ -561,17 +565,23 @@ def test_a_state_of_a_newer_program_is_refused(clone: Path, remote: Path, tmp_pa
             attempt()
 
 
-def test_an_older_commit_that_is_pushed_over_the_branch_is_the_state_again(clone: Path, remote: Path) -> None:
+def test_an_older_commit_that_is_pushed_over_the_branch_is_refused_where_a_newer_one_was_seen(
+    clone: Path, remote: Path, tmp_path: Path
+) -> None:
     state = written(clone)
     backup = git(remote, "rev-parse", BRANCH)
     lease = taken(state)
     state.append(lease, [intent(LAPTOP, name="Desk"), applied(LAPTOP)])
     git(remote, "update-ref", f"refs/heads/{BRANCH}", backup)
 
-    with pytest.raises(LeaseLost):
-        state.append(lease, [intent(name="Desk")])
-    assert state.read().devices.keys() == {AP}
-    assert state.verify() == 3
+    for attempt in (lambda: state.append(lease, [intent(name="Desk")]), state.read, state.read, state.verify):
+        with pytest.raises(StateError, match="is of revision 1 now, and was of revision 2") as raised:
+            attempt()
+    elsewhere = backend(whole(tmp_path / "elsewhere", remote))
+    assert (set(elsewhere.read().devices), elsewhere.verify()) == ({AP}, 3)
+
+    git(clone, *str(raised.value).partition("put it back: git ")[2].partition(";")[0].split())
+    assert state.read().devices.keys() == {AP, LAPTOP}
 
 
 def test_a_history_that_is_cut_off_leaves_the_state_and_its_whole_journal(clone: Path, remote: Path) -> None:

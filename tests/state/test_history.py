@@ -4,7 +4,7 @@ from pathlib import Path
 from journal_drafts import AP, accepted, applied, divergent, draft, holder, intent, rejected, unknown
 
 from reconciler.change_json import field_to_json
-from reconciler.model import Draft, Entry, EntryKind, FieldChange
+from reconciler.model import ABSENT, Draft, Entry, EntryKind, FieldChange
 from reconciler.state.history import History, began, history
 from reconciler.state.sqlite import SqliteBackend
 
@@ -51,7 +51,15 @@ def test_what_was_a_secret_once_stays_one() -> None:
     put = draft(EntryKind.INTENT, action="update", fields=[secret], body={"a": {"b": 2}})
     told = history(journal(put, applied(), draft(EntryKind.FORGOTTEN), intent(a=1), applied()))
 
-    assert [told.sensitive(path) for path in ("/a", "/a/b", "/a/b/c", "/a/c")] == [True, True, True, False]
+    assert told.forgotten([]) == {"/a/b"}
+
+
+def test_a_field_that_held_a_secret_which_is_still_known_hides_nothing_else() -> None:
+    secret = field_to_json(FieldChange("/a", ABSENT, {"b": 2, "c": 3}, sensitive=True))
+    told = history(journal(draft(EntryKind.INTENT, action="adopt", fields=[secret], body={"a": {}}), applied()))
+
+    assert told.forgotten(["/a/b"]) == frozenset()
+    assert told.forgotten(["/x"]) == {"/a"}
 
 
 def test_the_beginning_of_a_run_is_found_however_far_back_it_is(tmp_path: Path) -> None:
