@@ -149,7 +149,7 @@ def test_the_program_that_ci_starts_is_this_one(run: Run, tmp_path: Path) -> Non
     run("init", "--forge", "gitlab")
     jobs = yaml.safe_load((tmp_path / ".gitlab-ci.yml").read_text())
     [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
-    lines = [jobs[job]["script"][0].removeprefix("exec ") for job in ("reconciler-plan", "apply")] + [hook["entry"]]
+    lines = [jobs[job]["script"][-1].removeprefix("exec ") for job in ("reconciler-plan", "apply")] + [hook["entry"]]
 
     assert COMMAND.name == "reconciler"
     assert {line.split()[0] for line in lines} == {"reconciler"}

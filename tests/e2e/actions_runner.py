@@ -265,8 +265,8 @@ def _part(part: str, contexts: Contexts, workspace: Path, *, ok: bool) -> bool:
         return ok or part == "always()"
     if found := re.fullmatch(r"hashFiles\('([\w.]+)'\) != ''", part):
         return (workspace / found[1]).is_file()
-    if found := re.fullmatch(r"([\w.-]+) == '(\w*)'", part):
-        return _value(found[1], contexts) == found[2]
+    if found := re.fullmatch(r"([\w.-]+) (==|!=) '(\w*)'", part):
+        return (_value(found[1], contexts) == found[3]) is (found[2] == "==")
     raise AssertionError(f"this runner does not know the condition {part}")
 
 

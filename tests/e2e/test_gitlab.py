@@ -38,7 +38,7 @@ def job(fleet: Fleet, name: str, commit: str, more: Mapping[str, str]) -> tuple[
     git(place, "fetch", "--quiet", "origin", commit)
     git(place, "checkout", "--quiet", "--detach", commit)
     jobs = yaml.safe_load((place / ".gitlab-ci.yml").read_text())
-    prepare, [script] = jobs[jobs[name]["extends"]]["before_script"], jobs[name]["script"]
+    prepare, script = jobs[jobs[name]["extends"]]["before_script"], "\n".join(jobs[name]["script"])
     assert [line.split(" --")[0] for line in prepare] == ["pip install"]
     assert (place / prepare[0].split()[-1]).read_text().count("zequenze-reconciler==") == 1
     environ = {
@@ -90,5 +90,5 @@ def test_every_job_has_an_end_and_only_the_one_that_plans_may_be_interrupted(fle
     jobs = {name: job for name, job in yaml.safe_load(str(text)).items() if "script" in job}
 
     assert {name: job["interruptible"] for name, job in jobs.items()} == {"reconciler-plan": True, "apply": False}
-    assert all(job["timeout"] and job["script"][0].startswith("exec reconciler ci ") for job in jobs.values())
+    assert all(job["timeout"] and job["script"][-1].startswith("exec reconciler ci ") for job in jobs.values())
     assert (jobs["apply"]["environment"], jobs["apply"]["resource_group"]) == ("production", "production")

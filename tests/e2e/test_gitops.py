@@ -239,3 +239,17 @@ def test_characters_that_deceive_a_reviewer_stop_a_fork_at_their_line(begun: Fle
     assert (planned.conclusion, planned.code) == ("failure", 1)
     assert "::error file=inventory/evil.yaml,line=2" in planned.log
     assert "\u202e" not in planned.log + planned.summary
+
+
+def test_a_plan_that_a_pull_request_brings_along_is_not_kept_as_the_one_that_was_reviewed(begun: Fleet) -> None:
+    forged = begun.opened({"plan.json": '{"forged": true}', "inventory/broken.yaml": "serial_number: 7\n"}, fork=True)
+    planned = begun.planning(forged, token=begun.hub.reader).job("plan")
+    assert (planned.conclusion, planned.code) == ("failure", 1)
+    assert begun.hub.artifacts == []
+
+    pull = begun.opened({"plan.json": '{"forged": true}'}, fork=True)
+    assert begun.planning(pull, token=begun.hub.reader).job("plan").conclusion == "success"
+    applied = begun.applied(begun.merged(pull))
+    assert (applied.conclusion, applied.code) == ("success", 0), applied.log
+    assert "reviewed in #2 (no comment of ours there to compare with)" in applied.log
+    begun.keeps_the_law()
