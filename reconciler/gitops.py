@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from reconciler.agreement import check_commit, check_reviewed, last_commit, plan_from
 from reconciler.config import Settings
-from reconciler.errors import ForgeDenied, ForgeError, PlanFileError, Unreviewed
+from reconciler.errors import ForgeDenied, ForgeError, OlderCommit, PlanFileError, Unreviewed
 from reconciler.forge.job import Job
 from reconciler.forge.sticky import Forge, Merged, kept, stick
-from reconciler.inventory.commit import since
+from reconciler.inventory.commit import since, tip
 from reconciler.model import Plan
 from reconciler.redaction import redacted
 from reconciler.report.comment import held, marker, outdated
@@ -107,11 +107,27 @@ def admit(settings: Settings, commit: str) -> None:
         check_commit(settings, backend, commit)
 
 
+def superseded(settings: Settings, job: Job, commit: str) -> None:
+    """Raise OlderCommit for a job that is run again although its branch went on: what it failed at may be withdrawn.
+
+    In its first run a job may be one of several that wait for their turn, and the next one brings the rest.
+    """
+    if not job.again:
+        return
+    told = tip(settings.root, job.branch)
+    if told and told != commit:
+        raise OlderCommit(
+            f"{job.branch} is at {told[:12]} by now, and {commit[:12]} is run again; nothing was sent."
+            " Run the job of the newest commit, which brings all of this; or, to mean this one, add: --allow older",
+            (),
+        )
+
+
 def agree(settings: Settings, job: Job, plan: Plan, *, name: str, commit: str) -> str:
     """Nothing, if all that `plan` does was reviewed; else raises Unreviewed. Returns a remark, or "".
 
     What counts is the plan of the request that `commit` came in with, and if that is not enough, those of the requests
-    that were merged before it and since the last apply, the newest first.
+    that were merged before it and since the last apply, the newest first; without the first, none.
     """
     seen: list[Reviewed] = []
     missing: Unreviewed | None = None
@@ -148,10 +164,15 @@ def _reviewed(settings: Settings, job: Job, name: str, commit: str) -> Iterator[
         earlier = last_commit(backend)
     numbers = set()
     for merge in since(settings.root, commit, earlier, COMMITS):
+        found = False
         for merged in forge.merged(merge, job.branch):
             if merged.number not in numbers:
                 numbers.add(merged.number)
-                yield from _plan_of(forge, merged, name)
+                for plan in _plan_of(forge, merged, name):
+                    found = True
+                    yield plan
+        if merge == commit and not found:
+            return  # nobody reviewed what is here now: what was reviewed before may have been withdrawn since
 
 
 def _plan_of(forge: Forge, merged: Merged, name: str) -> Iterator[Reviewed]:
@@ -174,6 +195,7 @@ def _plan_of(forge: Forge, merged: Merged, name: str) -> Iterator[Reviewed]:
     if others:
         raise Unreviewed(
             f"what was kept as the plan of #{merged.number} is not the plan that the comment there shows;"
-            " nothing was sent",
+            " nothing was sent. Run the plan job of that request again, which writes both anew, or, having read this"
+            " plan, apply it by its digest: reconciler apply --reviewed DIGEST",
             (),
         )

@@ -77,6 +77,8 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
     from reconciler.report.problems import text
 
     job = job_of(os.environ)
+    if out.is_symlink() or out.is_file():
+        out.unlink()  # what somebody committed under this name is no plan, nor a way to write elsewhere
     gitops.outdate(job, name)
 
     def warn(warnings: "Sequence[Problem]") -> None:
@@ -161,6 +163,7 @@ def apply(
         if report:
             check_replaceable(report)
         if OLDER not in allowed:
+            gitops.superseded(settings, job, commit)
             gitops.admit(settings, commit)
         plan = _planned(given, settings, job, name=name)
         outputs(job, plan)

@@ -12,8 +12,8 @@ from reconciler.forge.sticky import Merged, Note
 
 ACTIONS_BOT = "github-actions[bot]"
 """Whose the token of a workflow is. Nobody can sign up under a name with brackets."""
-LONGEST_ARCHIVE = 256 << 20
-LONGEST_PLAN = 1 << 30
+LONGEST_ARCHIVE = 64 << 20
+LONGEST_PLAN = 256 << 20
 
 
 class GitHub:
@@ -96,8 +96,11 @@ class GitHub:
 def _only_file(archive: bytes) -> bytes:
     """The file plan.json in a zip. Raises ForgeError if it is not there, or says that it is small and is not."""
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as opened, opened.open("plan.json") as file:
-            plan = file.read(LONGEST_PLAN + 1)
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            if opened.getinfo("plan.json").compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise ForgeError("the artifact of the reviewed plan is not compressed as GitHub does it")
+            with opened.open("plan.json") as file:
+                plan = file.read(LONGEST_PLAN + 1)
     except (
         zipfile.BadZipFile,
         zlib.error,

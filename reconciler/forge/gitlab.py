@@ -12,7 +12,7 @@ from reconciler.forge.sticky import Merged, Note
 from reconciler.model import Json, Source
 from reconciler.printable import printable
 
-LONGEST_PLAN = 1 << 30
+LONGEST_PLAN = 256 << 20
 
 
 def quality(found: Sequence[tuple[Source, str, str]], *, severity: Literal["info", "minor", "major"]) -> str:

@@ -21,7 +21,8 @@ class Job:
 
     `commit` is what the forge says is checked out, `head` the commit that was pushed: in a pull request not the same.
     `url` leads to the run, and is "" where it could be anything but that. `checkout` is where the repository is: paths
-    of annotations begin there. What there is no file or folder for is None.
+    of annotations begin there. What there is no file or folder for is None. `again`: it ran before, as far as the forge
+    tells; GitLab does not.
     """
 
     forge: Literal["github", "gitlab"]
@@ -37,6 +38,7 @@ class Job:
     output: Path | None = None
     graphql: str = ""
     checkout: Path | None = None
+    again: bool = False
 
 
 def job_of(environ: Mapping[str, str]) -> Job:
@@ -75,6 +77,7 @@ def _github(environ: Mapping[str, str]) -> Job:
         summary=_path(environ, "GITHUB_STEP_SUMMARY"),
         output=_path(environ, "GITHUB_OUTPUT"),
         checkout=_path(environ, "GITHUB_WORKSPACE"),
+        again=environ.get("GITHUB_RUN_ATTEMPT", "1") != "1",
     )
 
 

@@ -25,6 +25,13 @@ def head_of(root: Path, environ: Mapping[str, str]) -> str:
     return (told(root, "rev-parse", "--verify", "--quiet", "HEAD", environ=environ) or "").strip()
 
 
+def tip(root: Path, branch: str) -> str:
+    """The commit that `branch` of `origin` is at now; "" if that cannot be learnt."""
+    said = told(root, "ls-remote", "--quiet", "origin", f"refs/heads/{branch}", environ=os.environ, seconds=FETCH) or ""
+    commit = said.partition("\t")[0]
+    return commit if SHA.fullmatch(commit) else ""
+
+
 def contains(root: Path, commit: str, earlier: str) -> bool | None:
     """Whether `earlier` is `commit` or one that it was made from; None where the repository does not know `earlier`.
 

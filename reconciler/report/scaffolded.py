@@ -16,7 +16,8 @@ _GITHUB = """Three settings that an administrator of the repository must click, 
      Required reviewers: who may let changes reach devices. Deployment branches: main, and no other.
   2. In that environment, add the secret RECONCILER_TOKEN (the token of the device API), and the variable
      RECONCILER_BASE_URL (its address) unless reconciler.toml says base_url.
-  3. Settings > Rules > Rulesets, for the branch main: require a pull request with an approval, and the check "plan".
+  3. Settings > Rules > Rulesets, for the branch main: require a pull request with an approval (dismissed
+     by new pushes, and not by who pushed last), and the check "plan"; code owners for .github/ and reconciler.toml.
      No ruleset may cover the branch reconciler-state, which GitHub Actions pushes to.
 """
 _GITLAB = """Three settings that a maintainer of the project must click, before the first push:

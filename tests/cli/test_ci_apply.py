@@ -70,10 +70,10 @@ class Story:
         self.hub.merge(number, made)
         return made
 
-    def apply(self, *more: str, head: str) -> Ran:
+    def apply(self, *more: str, head: str, attempt: str = "1") -> Ran:
         for file in self.place.iterdir():
             file.unlink()
-        environ = self.hub.environ(head=head, files=self.place)
+        environ = self.hub.environ(head=head, files=self.place) | {"GITHUB_RUN_ATTEMPT": attempt}
         ran: Ran = self.run("ci", "apply", *more, environ={**environ, **self.sandbox.environ})
         return ran
 
@@ -194,6 +194,44 @@ def test_an_old_job_that_is_run_again_does_not_roll_the_fleet_back(story: Story,
     assert story.apply("--allow", "older", "--reviewed", "plan.json", head=old).code == 0
     assert story.sandbox.device("AP-1")["status"] == "active"
     assert '"older"' in story.run("audit", "log", "--format", "json").stdout
+
+
+def test_a_merge_that_was_withdrawn_is_not_applied_by_running_its_job_again(
+    story: Story, declare: Declare, tmp_path: Path
+) -> None:
+    first = story.merged(7)
+    git(story.root, "mv", "inventory/a.yaml", "inventory/b.yaml")
+    declare("b.yaml", serial_number="AP-2", status="active")
+    git(story.root, "remote", "add", "origin", str(tmp_path / ".reconciler" / "origin.git"))
+    git(story.root, "clone", "--quiet", "--bare", str(story.root), str(tmp_path / ".reconciler" / "origin.git"))
+    newest = commit(story.root)
+    git(story.root, "push", "--quiet", "origin", "main")
+    git(story.root, "checkout", "--quiet", "--detach", first)
+
+    ran = story.apply(head=first, attempt="2")
+    assert (ran.code, story.sandbox.requests()) == (5, ())
+    assert f"main is at {newest[:12]} by now" in ran.stderr
+
+    assert story.apply(head=first, attempt="1").code == 0, "in its first run a job may come late, and is not repeated"
+
+
+def test_a_push_that_nobody_reviewed_is_not_covered_by_what_was_reviewed_before(story: Story) -> None:
+    story.merged(7)
+    ran = story.apply(head=commit(story.root))
+
+    assert (ran.code, story.sandbox.requests()) == (5, ())
+    assert "no plan was reviewed for" in ran.stderr
+
+
+def test_a_plan_that_somebody_committed_as_a_link_is_not_written_through(story: Story, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("mine")
+    (story.root / "plan.json").unlink()
+    (story.root / "plan.json").symlink_to(tmp_path / "elsewhere")
+
+    story.reviewed(8)
+
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+    assert not (story.root / "plan.json").is_symlink()
 
 
 def test_a_history_that_was_rewritten_is_not_applied(story: Story, declare: Declare) -> None:
