@@ -32,7 +32,7 @@ def valid(devices: int, files: int, layers: int = 0) -> str:
     """The one line to say when nothing is wrong."""
     verb = "is" if devices == 1 else "are"
     above = f", under {_counted(layers, 'layer')}" if layers else ""
-    return f"{_counted(devices, 'device')} in {_counted(files, 'file')}{above} {verb} valid."
+    return f"{_counted(devices, 'device')} in {_counted(files, 'file')} {verb} valid{above}."
 
 
 def document(

@@ -39,6 +39,7 @@ def test_the_last_line_counts() -> None:
     assert text(three).endswith("\n3 problems in 2 files.")
     assert valid(31, 12) == "31 devices in 12 files are valid."
     assert valid(1, 1) == "1 device in 1 file is valid."
+    assert valid(2, 1, 3) == "2 devices in 1 file are valid, under 3 layers."
 
 
 def test_without_a_source_line_there_is_no_caret() -> None:
