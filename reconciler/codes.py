@@ -68,6 +68,7 @@ CODES = {
     "RC618": "reference to nothing",
     "RC619": "malformed replacement",
     "RC620": "lock on nothing",
+    "RC621": "word that is not filled in",
 }
 """RC1xx files · RC2xx YAML · RC3xx shape and serials · RC4xx fields · RC5xx the schema · RC6xx layers, and devices
 among each other. None is ever used again."""

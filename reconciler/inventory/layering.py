@@ -10,7 +10,7 @@ from itertools import combinations
 from reconciler.inventory.document import Document, Finding
 from reconciler.inventory.groups import Group, disagreements, groups, knows, looked_at, selected, unknown
 from reconciler.inventory.layers import layer
-from reconciler.inventory.merge import ListRules, filled, laid, templated
+from reconciler.inventory.merge import ListRules, filled, laid, mistyped, templated
 from reconciler.inventory.origin import Statement, origin, spoken
 from reconciler.model import ABSENT, Json, Layer, Serial
 from reconciler.pointer import get, related
@@ -43,7 +43,7 @@ class Layering:
             self._defaults[str(document.path).rpartition("/")[0]] = made
             self.findings += findings
         for shared in (*self._defaults.values(), *(group.layer for group in self._groups)):
-            self.findings += expired(shared, today)
+            self.findings += doubtful(shared, today)
         self._stacks: dict[str, Stack] = {}
         self._laid: dict[tuple[int, ...], tuple[dict[str, Json], bool]] = {(): ({}, False)}
         self._kept: list[Layer] = []
@@ -91,7 +91,7 @@ class Layering:
 
     def resolve(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None) -> Resolved:
         """The device whose own layer is `own`, above the defaults of its file, groups, and the defaults of folders."""
-        findings = [*expired(own, self.today)]
+        findings = [*doubtful(own, self.today)]
         chosen = self._chosen(low, file, own, serial)
         findings += self._disagreements(chosen)
         layers = (*low, *(group.layer for group in chosen), *file, own)
@@ -203,8 +203,11 @@ class Stack:
         return self.layering.resolve(self.low, self.file, own, serial)
 
 
-def expired(layer: Layer, today: date) -> Iterator[Finding]:
-    """Overrides of a layer whose last day is over."""
+def doubtful(layer: Layer, today: date) -> Iterator[Finding]:
+    """What a layer says and hardly means: overrides whose last day is over, and words that nobody fills in."""
+    for place, text in mistyped(layer):
+        fix = "write {serial_number} or {$labels.NAME}; anything else is sent as it stands"
+        yield Finding("RC621", f"{text} is not filled in", fix, layer.file, place, warning=True)
     for item in layer.overrides:
         if item.until < today:
             message = f"the override of {dotted(item.path)} ended on {item.until} ({item.reason}); it counts no more"

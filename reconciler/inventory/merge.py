@@ -91,6 +91,19 @@ def templated(value: Json | Mapping[str, Json]) -> bool:
     return isinstance(value, list) and any(templated(inner) for inner in value)
 
 
+_NEARLY = re.compile(
+    r"\{(?:\$?serial|\$serial_number|serial[ -]?number|\$?label\.[\w-]+|labels\.[\w-]+)\}", re.IGNORECASE
+)
+
+
+def mistyped(layer: Layer) -> Iterable[tuple[str, str]]:
+    """What looks like a word to fill in, and is none: where it stands in the file, and how it is written."""
+    for _, value, place in leaves(layer):
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and "{" in text and (found := _NEARLY.search(text)):
+                yield place, found[0]
+
+
 def filled(value: Json, fill: Callable[[re.Match[str], str], str], path: str = "") -> Json:
     """`value` with `{serial_number}` and `{$labels.NAME}` in its strings replaced; shares what holds none.
 

@@ -6,7 +6,7 @@ from datetime import date
 
 from reconciler import pointer
 from reconciler.inventory.document import Candidate, Document, Finding
-from reconciler.inventory.layering import Layering, Stack, expired, not_for_many
+from reconciler.inventory.layering import Layering, Stack, doubtful, not_for_many
 from reconciler.inventory.layers import layer
 from reconciler.inventory.merge import ListRules
 from reconciler.model import ABSENT, Device, Json, Serial, Source
@@ -85,7 +85,7 @@ def _candidates(document: Document, stack: Stack) -> Iterator[Candidate | Findin
             if isinstance(shared, dict):
                 made, findings = layer(f"defaults of {document.file}", document.file, "/defaults", shared)
                 yield from findings
-                yield from expired(made, stack.layering.today)
+                yield from doubtful(made, stack.layering.today)
                 yield from not_for_many(shared, document.file, "/defaults")
                 stack = stack.with_own(made)
             else:
