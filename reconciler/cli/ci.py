@@ -163,8 +163,8 @@ def apply(
         if report:
             check_replaceable(report)
         if OLDER not in allowed:
-            gitops.superseded(settings, job, commit)
             gitops.admit(settings, commit)
+            gitops.superseded(settings, job, commit)
         plan = _planned(given, settings, job, name=name)
         outputs(job, plan)
         if not plan.changes:
