@@ -57,7 +57,7 @@ def _ours(folder: Path, devices: int, runs: int) -> Iterator[tuple[str, Cost]]:
 
     yield "read and hash every file, and nothing else", measured(sys.executable, "-c", READ_ALL, says="\n")
     yield "`reconciler --version`", measured(RECONCILER, "--version", says="reconciler")
-    yield "**`reconciler validate`**", measured(RECONCILER, "validate", says=f"{devices} devices")
+    yield "**`reconciler validate`**", measured(RECONCILER, "validate", says=f"{devices:,} devices")
     with _sandbox(folder) as environ:
         command = (RECONCILER, "apply", "--auto-approve")
         once = cost(command, cwd=folder, says=(f"{devices:,} applied",), environ=environ)
