@@ -43,7 +43,7 @@ def main() -> None:
         folder = Path(temporary)
         fleet.write(folder / "inventory", options.devices)
         (folder / "reconciler.toml").write_text(SETTINGS)
-        rows = [*_ours(folder, options.devices, options.runs), *_theirs(folder, options.devices)]
+        rows = [*ours(folder, options.devices, options.runs), *_theirs(folder, options.devices)]
     table = _table(rows, options.devices, options.runs)
     print(table)
     begin, end = "<!-- measured -->", "<!-- /measured -->"
@@ -51,7 +51,9 @@ def main() -> None:
     README.write_text(re.sub(f"{begin}.*{end}", f"{begin}\n{table}\n{end}", text, flags=re.DOTALL))
 
 
-def _ours(folder: Path, devices: int, runs: int) -> Iterator[tuple[str, Cost]]:
+def ours(folder: Path, devices: int, runs: int) -> Iterator[tuple[str, Cost]]:
+    """What each of our own commands costs, run in `folder` with the fleet in it."""
+
     def measured(*command: str | Path, says: str) -> Cost:
         return median([cost(command, cwd=folder, says=(says,)) for _ in range(runs)])
 
