@@ -49,6 +49,14 @@ def allowed_rules(*more: str) -> Callable[[click.Context, click.Parameter, tuple
     return checked
 
 
+report_option = click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Save every outcome."
+)
+max_duration_option = click.option(
+    "--max-duration", type=Duration(), metavar="5h", help="Start nothing new after so long."
+)
+
+
 @click.command()
 @click.argument("planfile", type=click.Path(path_type=Path), required=False)
 @click.option(
@@ -58,11 +66,9 @@ def allowed_rules(*more: str) -> Callable[[click.Context, click.Parameter, tuple
     "--reviewed", metavar="FILE|DIGEST", help="Go on only if nothing is done that this plan does not do; do not ask."
 )
 @click.option("--target", "targets", multiple=True, metavar="PATTERN", help=TARGET_HELP)
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Save every outcome."
-)
+@report_option
 @click.option("--lock-timeout", type=Duration(), metavar="S", help="Wait so long for the state. [10s; in CI 120s]")
-@click.option("--max-duration", type=Duration(), metavar="5h", help="Start nothing new after so long.")
+@max_duration_option
 @click.option(
     "--allow",
     "allowed",

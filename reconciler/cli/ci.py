@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import Globals, pass_globals
-from reconciler.cli.apply import Duration, allowed_rules, told
+from reconciler.cli.apply import Duration, allowed_rules, check, max_duration_option, report_option, told
 from reconciler.cli.ci_outcome import finished, nothing, remark, stopped
 from reconciler.errors import (
     InventoryError,
@@ -116,11 +116,9 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
 @ci.command()
 @name_option
 @click.option("--reviewed", metavar="FILE|DIGEST", help="What was reviewed, instead of the plan of the pull request.")
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Save every outcome."
-)
+@report_option
 @click.option("--lock-timeout", type=Duration(), metavar="S", help="Wait so long for the state. [120s]")
-@click.option("--max-duration", type=Duration(), metavar="5h", help="Start nothing new after so long.")
+@max_duration_option
 @click.option(
     "--allow",
     "allowed",
@@ -209,7 +207,6 @@ def _agreed(
     """Raise Unreviewed, having shown what was not reviewed."""
     from reconciler import gitops
     from reconciler.agreement import only
-    from reconciler.cli.apply import check
     from reconciler.report.text import unreviewed_text
 
     if reviewed:
