@@ -141,3 +141,9 @@ def run(tmp_path: Path) -> Run:
 def clean_environ() -> dict[str, str]:
     """The least that a program needs to run, the same on every machine."""
     return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONWARNINGS": "error"}
+
+
+def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
+    """Read what the program says on stderr up to a line with these words. Fails if it ends before."""
+    assert process.stderr is not None
+    assert any(words in line for line in iter(process.stderr.readline, "")), f"it ended without {words!r}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jsonschema_rs
 import pytest
-from conftest import COMMAND, Declare, Run, clean_environ
+from conftest import COMMAND, Declare, Run, clean_environ, wait_for_line
 
 from reconciler.inventory.schema import packaged_schema
 from reconciler.sandbox.server import Sandbox
@@ -208,9 +208,7 @@ def test_the_first_interrupt_finishes_what_is_in_flight_and_a_re_run_does_the_re
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    assert process.stderr is not None
-    while "  200  " not in process.stderr.readline():
-        pass
+    wait_for_line(process, "  200  ")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=20)
 
@@ -241,12 +239,9 @@ def test_an_apply_killed_in_flight_is_resent_and_converges(
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    assert process.stderr is not None
-    while "  200  " not in process.stderr.readline():
-        pass
+    wait_for_line(process, "  200  ")
     os.kill(process.pid, signal.SIGKILL)
-    process.stderr.close()
-    process.wait()
+    process.communicate()
     sent = len(sandbox.requests())
 
     assert 1 <= sent < 30

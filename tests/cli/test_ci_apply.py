@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, Declare, Ran, Run, clean_environ
+from conftest import COMMAND, Declare, Ran, Run, clean_environ, wait_for_line
 from forge_server import Hub, forge
 
 from reconciler import gitops, reconcile
@@ -361,9 +361,7 @@ def test_a_run_that_is_cancelled_says_how_far_it_came(story: Story, declare: Dec
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    assert process.stderr is not None
-    while "  200  " not in process.stderr.readline():
-        pass
+    wait_for_line(process, "  200  ")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     sent = len(story.sandbox.requests("PUT"))
