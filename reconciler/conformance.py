@@ -40,30 +40,32 @@ def check_settings(settings: Settings, document: Json) -> None:
         raise ConfigError(f"{settings.file or 'the settings'}: {words}")
 
 
-def check_removals(
+def irremovable(
     settings: Settings,
     changes: Iterable[Change],
     desired: Mapping[Serial, Device],
     states: Mapping[Serial, DeviceState],
-) -> None:
-    """Raise InventoryError if `on_removed.field = "null"` would send a null that the schema does not take.
+) -> list[Finding]:
+    """Where `on_removed.field = "null"` would send a null that the schema does not take.
 
     What is desired is valid already; so whatever is wrong with a device now is a null in place of what was removed.
     """
+    if settings.on_removed.field != "null":
+        return []
     nulled = [change for change in changes if any(field.after is None for field in change.fields)]
-    found = _misfits(settings, nulled, desired, states) if settings.on_removed.field == "null" else []
-    if found:
-        told = capped(
-            replace(finding, code="RC412", message=f"{finding.message}; {NULLED}", fix=NO_NULL)
-            for finding in found
-            if finding.message
-        )
-        raise InventoryError(
-            [
-                replace(item, excerpt="")
-                for item in locate(told, {item.file: settings.root / item.file for item in told})
-            ]
-        )
+    return _misfits(settings, nulled, desired, states)
+
+
+def refuse_removals(settings: Settings, found: Iterable[Finding]) -> None:
+    """Raise InventoryError if anything is `irremovable`."""
+    told = capped(
+        replace(finding, code="RC412", message=f"{finding.message}; {NULLED}", fix=NO_NULL)
+        for finding in found
+        if finding.message
+    )
+    if told:
+        paths = {item.file: settings.root / item.file for item in told}
+        raise InventoryError([replace(item, excerpt="") for item in locate(told, paths)])
 
 
 def check_plan(settings: Settings, changes: Iterable[Change], states: Mapping[Serial, DeviceState]) -> None:

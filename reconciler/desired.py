@@ -1,6 +1,6 @@
 """Files -> DesiredState: where reading, resolving and validating meet."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -64,7 +64,7 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         today=today,
         known=None if paths or reading.problems else rules.known,
     )
-    problems = list(reading.problems)
+    problems: Sequence[Problem] = list(reading.problems)
     where = fields.spots(lists, today)
     if isinstance(schema, Schema):
         check_settings(settings, schema.document)
@@ -72,25 +72,46 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
         findings += across.repeated(candidates, rules.unique, where)
         findings += across.dangling(candidates, rules.references, where, rules.sensitive) if not paths else ()
         findings += across.swapped(candidates)
-        findings += [_misplaced(schema_name, place, why) for place, why in misplaced(schema.document)]
+        findings += [misplaced_word(schema_name, place, why) for place, why in misplaced(schema.document)]
     elif isinstance(schema, Finding):
         findings.append(schema)
     else:
-        problems.append(schema)
+        problems = [*problems, schema]
 
     files = {document.file: document for document in reading.all}
-    findings = capped(news(findings, {name: document.damaged for name, document in files.items()}))
-    located = locate(findings, {schema_name: schema_path} | {name: document.path for name, document in files.items()})
-    warnings = [problem for problem, finding in zip(located, findings, strict=True) if finding.warning]
-    problems += [problem for problem, finding in zip(located, findings, strict=True) if not finding.warning]
-    shows_text = isinstance(schema, Schema) and not rules.secret
+    problems, warnings = told(
+        findings,
+        problems,
+        damaged={name: document.damaged for name, document in files.items()},
+        paths={schema_name: schema_path} | {name: document.path for name, document in files.items()},
+        shows_text=isinstance(schema, Schema) and not rules.secret,
+    )
     return Validated(
         DesiredState(resolve.devices(candidates), today),
-        _in_order(problems, shows_text=shows_text),
+        problems,
         reading.files,
-        _in_order(warnings, shows_text=shows_text),
+        warnings,
         len(reading.defaults) + len(reading.groups),
     )
+
+
+def told(
+    findings: Sequence[Finding],
+    problems: Sequence[Problem],
+    *,
+    damaged: Mapping[str, frozenset[str]],
+    paths: Mapping[str, Path],
+    shows_text: bool,
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """`problems` and what of `findings` says something new, in order of place; then what they only warn of.
+
+    `damaged` and `paths` are by the names of files. `shows_text`: lines of files may be shown.
+    """
+    findings = capped(news(findings, damaged))
+    located = list(zip(locate(findings, paths), findings, strict=True))
+    wrong = [*problems, *(problem for problem, finding in located if not finding.warning)]
+    warnings = [problem for problem, finding in located if finding.warning]
+    return _in_order(wrong, shows_text=shows_text), _in_order(warnings, shows_text=shows_text)
 
 
 def editor_schemas(settings: Settings) -> dict[Path, dict[str, Json]]:
@@ -116,7 +137,8 @@ def _in_order(problems: Sequence[Problem], *, shows_text: bool) -> tuple[Problem
     return tuple(sorted(problems if shows_text else map(veiled, problems), key=place))
 
 
-def _misplaced(schema_name: str, place: str, why: str) -> Finding:
+def misplaced_word(schema_name: str, place: str, why: str) -> Finding:
+    """What is wrong with a word of the schema that nothing comes of."""
     if place.endswith("/writeOnly"):
         return Finding("RC506", f"{why}: the secret would be shown", UNHIDE, schema_name, place)
     return Finding(

@@ -3,7 +3,7 @@
 Every stage takes some of these and returns others; nothing here reads a clock, a disk or a network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum, StrEnum
@@ -153,6 +153,7 @@ class FieldChange:
     """One value: `path` is a JSON Pointer into the device's fields; lists are compared and sent whole.
 
     `sensitive`: the schema marks it, or something in it, as a secret (`writeOnly`); no value may be shown or saved.
+    `own`: known to be said for this device alone, so that no other changes because of the same line.
     """
 
     path: str
@@ -160,6 +161,7 @@ class FieldChange:
     after: Value
     source: Source | None = None
     sensitive: bool = False
+    own: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class Plan:
 
     lineage: str
     revision: int
-    changes: tuple[Change, ...]
+    changes: Sequence[Change]
     unchanged: int
     guards: tuple[GuardCheck, ...] = ()
     standing: tuple["Standing", ...] = ()
@@ -213,7 +215,7 @@ class Plan:
     digest: str = ""
     nested: Nested | Mapping[str, Nested] = "replace"
     """How objects are sent; it decides what a removed key means."""
-    observed: tuple[Change, ...] = ()
+    observed: Sequence[Change] = ()
     """What would be done about the devices that are only observed."""
     paused: tuple[Serial, ...] = ()
     """Devices that are left alone."""

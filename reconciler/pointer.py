@@ -45,8 +45,11 @@ _STEP = re.compile(r'\.("(?:[^"\\]|\\.)*"|[^."][^.]*)')
 
 def get(document: Mapping[str, Json], pointer: str) -> Value:
     """The value at `pointer`, through mappings only; ABSENT if there is none."""
-    value: Value = dict(document)
-    for key in split(pointer):
+    keys = split(pointer)
+    if not keys:
+        return dict(document)
+    value: Value = document.get(keys[0], ABSENT)
+    for key in keys[1:]:
         if not isinstance(value, dict) or key not in value:
             return ABSENT
         value = value[key]

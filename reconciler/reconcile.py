@@ -13,7 +13,7 @@ from reconciler.apply.judge import Task
 from reconciler.apply.pace import Tempo, settled_at
 from reconciler.bookkeeping import held_by_us
 from reconciler.config import Settings
-from reconciler.conformance import check_plan, check_removals, marked
+from reconciler.conformance import check_plan, marked
 from reconciler.desired import Validated, desired_state, validate
 from reconciler.errors import (
     ConfigError,
@@ -23,13 +23,13 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
+from reconciler.fleet.chosen import chosen
+from reconciler.fleet.sweep import Run as Sweeping
+from reconciler.fleet.sweep import sweep
 from reconciler.inventory.commit import commit_of
-from reconciler.inventory.origin import origin
-from reconciler.inventory.read import field_sources
 from reconciler.model import (
     Change,
-    DesiredState,
-    Device,
+    DeviceState,
     Draft,
     GuardCheck,
     Outcome,
@@ -39,21 +39,18 @@ from reconciler.model import (
     Snapshot,
 )
 from reconciler.plan.body import body, removed_keys
-from reconciler.plan.diff import diff, standing
 from reconciler.plan.guard import guard
-from reconciler.plan.manage import parted
 from reconciler.plan.marks import Marks
-from reconciler.plan.places import Origin, placed, wanted
-from reconciler.plan.plan_file import digest
 from reconciler.plan.secrets import bare, filled
 from reconciler.plan.settle import settle
-from reconciler.plan.target import target
 from reconciler.plan.wording import named
 from reconciler.pointer import patched
+from reconciler.state.backend import Head
 from reconciler.state.holder import this_process
 from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
+from reconciler.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
@@ -71,6 +68,7 @@ def plan(
     clock: Callable[[], float] = time.time,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
     note: Note | None = None,
+    watch: Watch = SILENT,
 ) -> Plan:
     """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
@@ -79,52 +77,30 @@ def plan(
     fetched. Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
     moment = clock()
-    desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), marked(settings)
-    where = _origin(desired)
+    today = datetime.fromtimestamp(moment, UTC).date()
     with closing(open_state(settings.state, settings.root, note=note)) as backend:
-        snapshot = backend.read()
-    check_lineage(snapshot, settings.lineage, settings.state)
-    ours, theirs = target(desired, snapshot, targets)
 
-    def changed(ours: DesiredState, theirs: Snapshot) -> tuple[Change, ...]:
-        changes = diff(
-            ours,
-            theirs,
-            marks=rules,
-            removed=settings.on_removed.field,
-            merged=settings.api.merges,
-            resend=resend,
-            decommission=settings.on_removed.decommission,
-        )
-        check_removals(settings, changes, ours.devices, theirs.devices)
-        asked = wanted(changes, ours, where)
-        places = {file: field_sources(settings.root / file, file, pointers) for file, pointers in asked.items()}
-        return placed(changes, ours, places, where)
+        def check(head: Head) -> None:
+            check_lineage(head, settings.lineage, settings.state)
 
-    managed, held = parted(ours, theirs)
-    changes, observed = changed(*managed), changed(*held)
-    devices = managed[0].devices.keys() | held[0].devices.keys()
+        run = Sweeping(settings, backend, today, time.time_ns(), resend, check, watch)
+        found = chosen(run, targets, warn) if targets else sweep(run)
+    warn(found.warnings)
+    with watch.stage("guard"):
+        checks = _checks(settings, found.changes, found.known, found.head.server, moment)
     return Plan(
-        lineage=snapshot.lineage,
-        revision=snapshot.revision,
-        changes=changes,
-        unchanged=len(devices - {change.serial for change in (*changes, *observed)}),
-        guards=_checks(settings, changes, snapshot, moment),
-        standing=standing(managed[1], changes),
+        lineage=found.head.lineage,
+        revision=found.head.revision,
+        changes=found.changes,
+        unchanged=found.unchanged,
+        guards=checks,
+        standing=found.standing,
         targets=tuple(targets),
-        digest=digest(changes),
+        digest=found.digest,
         nested=settings.api.nested,
-        observed=observed,
-        paused=tuple(sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")),
+        observed=found.observed,
+        paused=found.paused,
     )
-
-
-def _origin(desired: DesiredState) -> Origin:
-    def found(device: Device, path: str) -> tuple[str, str] | None:
-        said = origin(device.layers, path, desired.today)
-        return (said.layer.file, said.pointer) if said else None
-
-    return found
 
 
 def apply(
@@ -204,15 +180,17 @@ def _check_lineage(settings: Settings, agreed: Plan, snapshot: Snapshot) -> None
         )
 
 
-def _checks(settings: Settings, changes: Sequence[Change], snapshot: Snapshot, moment: float) -> tuple[GuardCheck, ...]:
+def _checks(
+    settings: Settings, changes: Sequence[Change], devices: Mapping[Serial, DeviceState], server: str, moment: float
+) -> tuple[GuardCheck, ...]:
     return guard(
         changes,
-        snapshot.devices,
+        devices,
         limits=settings.guard,
         moment=datetime.fromtimestamp(moment, UTC),
         lifecycle=settings.lifecycle,
         removed=settings.on_removed.field,
-        servers=(snapshot.server, settings.api.server),
+        servers=(server, settings.api.server),
     )
 
 
@@ -231,7 +209,7 @@ def _tasks(
             f"{named(settled.stale, 50)} moved since this plan was made; nothing was sent; plan again",
             settled.stale,
         )
-    checks = _checks(settings, settled.todo, snapshot, moment)
+    checks = _checks(settings, settled.todo, snapshot.devices, snapshot.server, moment)
     if refusals := [check for check in checks if not check.passed and check.rule not in allowed]:
         raise Refused(refusals)
     check_plan(settings, settled.todo, snapshot.devices)

@@ -119,14 +119,15 @@ def declare(tmp_path: Path) -> Declare:
 def run(tmp_path: Path) -> Run:
     """Runs the real command in `tmp_path`: `run("apply", "--auto-approve", environ=sandbox.environ)`.
 
-    It sees `environ`, PATH and a home folder in `tmp_path`; no proxies, no CI, no RECONCILER_*, no colours.
+    It sees `environ`, PATH, a home folder in `tmp_path` and a cache beside it; no proxies, no CI, no RECONCILER_*, no
+    colours.
     """
 
     def command(*arguments: str | Path, environ: Mapping[str, str] | None = None, cwd: Path = tmp_path) -> Ran:
         done = subprocess.run(
             [COMMAND, *arguments],
             cwd=cwd,
-            env=clean_environ() | {"HOME": str(tmp_path)} | dict(environ or {}),
+            env=clean_environ() | {"HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}.cache"} | dict(environ or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

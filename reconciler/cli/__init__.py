@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -57,11 +57,12 @@ class Globals:
     color: bool | None
     verbosity: int
 
-    def settings(self) -> "Settings":
-        """The settings of this run. Raises ConfigError."""
+    def settings(self, *, cache: bool = True) -> "Settings":
+        """The settings of this run, without a `cache` if there is to be none. Raises ConfigError."""
         from reconciler.config import load
 
-        return load(Path.cwd(), os.environ, self.config)
+        found = load(Path.cwd(), os.environ, self.config)
+        return found if cache else replace(found, cache=None)
 
     @property
     def command(self) -> list[str]:
@@ -91,6 +92,9 @@ class Globals:
             click.echo(text, err=True)
 
 
+no_cache_option: Callable[[Any], Any] = click.option(
+    "--no-cache", is_flag=True, help="Read every file, whatever the last plan knew; the result is the same."
+)
 pass_globals: Callable[[Any], Any] = click.make_pass_decorator(Globals)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import TARGET_HELP, Globals, pass_globals
+from reconciler.cli import TARGET_HELP, Globals, no_cache_option, pass_globals
 from reconciler.errors import ReconcilerError
 from reconciler.model import Plan
 from reconciler.timestamp import stamp
@@ -78,6 +78,7 @@ max_duration_option = click.option(
     help="Raise a guard for this run, by the name that its refusal gives; repeatable.",
 )
 @click.option("--resend", is_flag=True, help="Also send again what the server did not take as it was sent.")
+@no_cache_option
 @pass_globals
 def apply(
     given: Globals,
@@ -91,6 +92,7 @@ def apply(
     max_duration: float | None,
     allowed: tuple[str, ...],
     resend: bool,
+    no_cache: bool,
 ) -> int:
     """Send the changed fields of the changed devices to the API, and say what became of every device.
 
@@ -107,7 +109,7 @@ def apply(
         raise click.UsageError("a plan file says which devices it is about; --target and --resend belong to plan")
     if planfile and reviewed:
         raise click.UsageError("--reviewed is about a plan that is made now; a plan file is applied as it is")
-    settings = given.settings()
+    settings = given.settings(cache=not no_cache)
     plan = read_plan(planfile) if planfile else _planned(given, settings, targets, allowed, resend=resend)
     if report:
         check_replaceable(report)  # after the run it would be too late to say so

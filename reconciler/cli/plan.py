@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import TARGET_HELP, Globals, pass_globals
+from reconciler.cli import TARGET_HELP, Globals, no_cache_option, pass_globals
 
 
 @click.command()
@@ -17,6 +17,7 @@ from reconciler.cli import TARGET_HELP, Globals, pass_globals
 @click.option("--full", is_flag=True, help="Name every device, however many change alike.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes.")
 @click.option("--resend", is_flag=True, help="Also send again what the server did not take as it was sent.")
+@no_cache_option
 @pass_globals
 def plan(
     given: Globals,
@@ -27,16 +28,17 @@ def plan(
     full: bool,
     detailed_exitcode: bool,
     resend: bool,
+    no_cache: bool,
 ) -> int:
     """Show what apply would change, compared with what was last applied.
 
-    Needs no token and no network, and changes nothing.
+    Needs no token and no network, and changes nothing. Files that did not move since the last plan are not read.
     """
     from reconciler import reconcile
     from reconciler.cli.output import print_plan, write_json
     from reconciler.plan.plan_file import to_json
 
-    settings = given.settings()
+    settings = given.settings(cache=not no_cache)
     made = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn)
     if out:
         write_json(out, to_json(made))

@@ -70,6 +70,10 @@ class Settings:
     lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     on_removed: OnRemovedSettings = field(default_factory=OnRemovedSettings)
     ci: CiSettings = field(default_factory=CiSettings)
+    cache: Path | None = None
+    """The folder of what is worth keeping between runs, and not keeping at all; None: none."""
+    processes: int = 0
+    """How many read the inventory; 0: one for each processor."""
 
 
 def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) -> Settings:
@@ -92,9 +96,17 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
         settings,
         inventory=root / settings.inventory,
         schema=root / schema if settings.schema or schema.exists() else None,
+        cache=root / settings.cache if settings.cache else _cache(environ),
     )
     _check(settings, name or "the environment")
     return settings
+
+
+def _cache(environ: Mapping[str, str]) -> Path | None:
+    """Outside of the repository: what others commit there must not tell us what we have read."""
+    home = environ.get("HOME", "")
+    folder = environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "")
+    return Path(folder) / "reconciler" if folder.startswith("/") else None
 
 
 _VARIABLES = {
@@ -102,6 +114,7 @@ _VARIABLES = {
     "schema": "RECONCILER_SCHEMA",
     "state": "RECONCILER_STATE",
     "base_url": "RECONCILER_BASE_URL",
+    "cache": "RECONCILER_CACHE",
 }
 
 
@@ -210,7 +223,7 @@ def _nested(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
 
 def _check(settings: Settings, name: str) -> None:
     """Raise ConfigError for values that are of the right type and still cannot be meant."""
-    for text in (str(settings.inventory), str(settings.schema), settings.state):
+    for text in (str(settings.inventory), str(settings.schema), settings.state, str(settings.cache)):
         if "\0" in text:
             raise ConfigError(f"{name}: {text!r} is no path")
     api = settings.api
@@ -232,6 +245,7 @@ def _check(settings: Settings, name: str) -> None:
     bounds = [(f"api.{key}", getattr(api, key), 0.001, 1e6) for key in positive]
     waits = ("linger", "backoff_base", "backoff_ceiling", "retry_after_max")
     bounds += [(f"api.{key}", getattr(api, key), 0, 86400) for key in waits]
+    bounds += [("processes", settings.processes, 0, 256)]
     bounds += [("api.max_answer_bytes", api.max_answer_bytes, 1024, 1 << 30)]
     counts = ("burst", "concurrency", "concurrency_min", "attempts", "breaker_failures", "breaker_probes")
     bounds += [(f"api.{key}", getattr(api, key), 1, 1000) for key in counts]

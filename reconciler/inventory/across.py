@@ -1,6 +1,6 @@
 """What the schema asks of devices among each other: values that must be unique, and serials that must exist."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from reconciler import pointer
 from reconciler.canonical import canonical
@@ -39,12 +39,20 @@ def repeated(candidates: Iterable[Candidate], unique: Iterable[str], locate: Loc
 
 
 def dangling(
-    candidates: Iterable[Candidate], references: Iterable[str], locate: Locate, hidden: Callable[[str], bool]
+    candidates: Iterable[Candidate],
+    references: Iterable[str],
+    locate: Locate,
+    hidden: Callable[[str], bool],
+    serials: Collection[object] | None = None,
 ) -> Iterator[Finding]:
-    """Values at the `references` pointers (`x-references`) that are no serial number of a declared device."""
+    """Values at the `references` pointers (`x-references`) that are no serial number of a declared device.
+
+    `serials` are those of all devices, if `candidates` are only some of them.
+    """
     candidates = list(candidates)
     references = sorted(references)
-    serials = {candidate.serial for candidate in candidates} if references else set()
+    if serials is None:
+        serials = {candidate.serial for candidate in candidates} if references else set()
     fixes: dict[str, str] = {}  # a search for what may have been meant costs a look at every serial
     for path in references:
         for candidate in candidates:

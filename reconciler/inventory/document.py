@@ -1,8 +1,9 @@
 """What reading, resolving and validating hand to each other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reconciler.inventory.yaml_core import Place
 from reconciler.model import Json, Layer, Serial, Source, Value
@@ -15,7 +16,8 @@ MORE = "RC413"
 class Document:
     """What one file holds. `value` is ABSENT if the file has none, or cannot be understood to its end.
 
-    `file` is its name in messages; `damaged` and `places` are `damaged` and `values` of `yaml_core.Parsed`.
+    `file` is its name in messages; `damaged`, `places` and `marks` are `damaged`, `values` and `marks` of
+    `yaml_core.Parsed`; `sum` is that of the file's bytes.
     """
 
     file: str
@@ -23,6 +25,8 @@ class Document:
     value: Value
     damaged: frozenset[str]
     places: Mapping[str, Place]
+    marks: Sequence[Any] = ()
+    sum: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

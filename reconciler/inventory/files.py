@@ -1,9 +1,12 @@
 """Which files an inventory is made of: those that declare devices, and the layers above them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 
 from reconciler.model import Problem, Source
 
@@ -11,16 +14,78 @@ SUFFIXES = (".yaml", ".yml")
 DEFAULTS, GROUPS = "_defaults.yaml", "_groups"
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The device files of one folder, by absolute name, in their order: each with what tells whether it was touched.
+
+    That is "" for a file which may be touched without a trace: one behind a link, or one touched so lately that the
+    clock of its file system has hardly moved since. `mark` speaks for the folder as a whole in the same way.
+    """
+
+    path: str
+    files: Mapping[str, str]
+
+    @property
+    def mark(self) -> str:
+        """One text for all files."""
+        if "" in self.files.values():
+            return ""
+        return sha256("\n".join(f"{file}\0{mark}" for file, mark in self.files.items()).encode()).hexdigest()
+
+
+def folders(root: Path, inventory: Path, before: int) -> Iterator[Folder | Problem]:
+    """The folders below `inventory` that hold device files, and what is wrong with names and links.
+
+    A file whose status changed at `before` or later (UNIX time in ns) has no mark.
+    """
+    top = os.path.abspath(inventory)  # noqa: PTH100 - keeps links as they are
+    if not os.path.isdir(top):  # noqa: PTH112
+        yield from (item for item in device_files(root, inventory) if isinstance(item, Problem))
+        return
+    folder: str | None = None
+    files: dict[str, str] = {}
+    for item in _walk(root, top):
+        if isinstance(item, Problem):
+            yield item
+            continue
+        path = item.path
+        parent = path[: -len(item.name) - 1]
+        if parent != folder:
+            if folder is not None:
+                yield Folder(folder, files)
+            folder, files = parent, {}
+        files[path] = _mark(item, before)
+    if folder is not None:
+        yield Folder(folder, files)
+
+
+def _mark(entry: "os.DirEntry[str]", before: int) -> str:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return ""  # gone by now, which whoever reads it will find out
+    if status.st_ctime_ns >= before or not S_ISREG(status.st_mode):
+        return ""
+    return f"{status.st_mtime_ns}.{status.st_ctime_ns}.{status.st_size}.{status.st_ino}.{status.st_dev}"
+
+
 def device_files(root: Path, path: Path) -> Iterator[str | Problem]:
     """The files among and below `path`, by absolute name. A file named outright counts whatever its name."""
     if os.path.isdir(path):  # noqa: PTH112 - False for what cannot be reached; Path.is_dir raises
-        yield from _walk(root, os.path.abspath(path))  # noqa: PTH100 - keeps links as they are
+        found = _walk(root, os.path.abspath(path))  # noqa: PTH100 - keeps links as they are
+        yield from (item if isinstance(item, Problem) else item.path for item in found)
     elif os.path.lexists(path):
         yield os.path.abspath(path)  # noqa: PTH100
     else:
         name = display(root, path)
         fix = "check the path, or set `inventory` in reconciler.toml"
         yield Problem("RC101", "there is no such file or folder", fix, Source(name, 1))
+
+
+def no_files(root: Path, path: Path) -> Problem:
+    """The problem of an inventory, or a part of one, that holds no device files."""
+    fix = "add one, such as lobby.yaml (names that begin with _ or . do not count)"
+    return Problem("RC102", "the inventory holds no device files", fix, Source(display(root, path), 1))
 
 
 def layer_files(root: Path, inventory: Path, devices: Iterable[str]) -> tuple[set[str], set[str], list[Problem]]:
@@ -39,7 +104,7 @@ def layer_files(root: Path, inventory: Path, devices: Iterable[str]) -> tuple[se
     defaults = {item for item in found if isinstance(item, str)}
     groups = os.path.join(top, GROUPS)  # noqa: PTH118
     if os.path.isdir(groups):  # noqa: PTH112
-        found += _walk(root, groups, top)
+        found += (item if isinstance(item, Problem) else item.path for item in _walk(root, groups, top))
     problems = [item for item in found if isinstance(item, Problem)]
     return defaults, {item for item in found if isinstance(item, str)} - defaults, problems
 
@@ -48,13 +113,15 @@ def _defaults(root: Path, top: str, folder: str) -> Iterator[str | Problem]:
     path = os.path.join(folder, DEFAULTS)  # noqa: PTH118
     if os.path.islink(path):  # noqa: PTH114
         with os.scandir(folder) as listing:
-            yield from _linked(root, os.path.realpath(top), next(entry for entry in listing if entry.name == DEFAULTS))
+            link = next(entry for entry in listing if entry.name == DEFAULTS)
+            found = _linked(root, os.path.realpath(top), link)
+            yield from (item if isinstance(item, Problem) else item.path for item in found)
     elif os.path.lexists(path):
         yield path
 
 
-def _walk(root: Path, top: str, bounds: str = "") -> Iterator[str | Problem]:
-    """Files with our suffixes below `top`; names that begin with `_` or `.` are passed over, folders likewise.
+def _walk(root: Path, top: str, bounds: str = "") -> Iterator["os.DirEntry[str] | Problem"]:
+    """Files with our suffixes below `top`, folder by folder; names that begin with `_` or `.` are passed over.
 
     Links may lead anywhere inside of `bounds`, which is `top` unless given.
     """
@@ -77,10 +144,10 @@ def _walk(root: Path, top: str, bounds: str = "") -> Iterator[str | Problem]:
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
             elif entry.name.lower().endswith(SUFFIXES):
-                yield entry.path
+                yield entry
 
 
-def _linked(root: Path, real: str, entry: "os.DirEntry[str]") -> Iterator[str | Problem]:
+def _linked(root: Path, real: str, entry: "os.DirEntry[str]") -> Iterator["os.DirEntry[str] | Problem"]:
     """A symlink: to a file of this inventory it is as good as one; folders are read where they are, once."""
     name = display(root, Path(entry.path))
     target = os.path.realpath(entry.path)
@@ -96,7 +163,7 @@ def _linked(root: Path, real: str, entry: "os.DirEntry[str]") -> Iterator[str | 
     elif not Path(target).is_relative_to(real):
         yield Problem("RC105", f"this is a symlink that leaves the inventory, to {shown}", fix, Source(name, 1))
     else:
-        yield entry.path
+        yield entry
 
 
 def _nearly(root: Path, entry: "os.DirEntry[str]", top: str) -> Iterator[Problem]:

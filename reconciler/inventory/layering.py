@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from itertools import combinations
+from typing import TypeAlias
 
 from reconciler.inventory.document import Document, Finding
 from reconciler.inventory.groups import Group, disagreements, groups, knows, looked_at, selected, unknown
@@ -15,6 +16,13 @@ from reconciler.inventory.origin import Statement, origin, spoken
 from reconciler.model import ABSENT, Json, Layer, Serial
 from reconciler.pointer import get, related
 from reconciler.printable import dotted
+
+Fact: TypeAlias = tuple[str, ...]
+"""What is true of a layer because of some file, which is its witness. Layers are named by file, place and path.
+
+`selects GROUP`, `knows PATH GROUP` (a device has what the group selects by), `label NAME`, `unset LAYER` (it reaches a
+device), `unsets LAYER` (and takes something away), `lock LAYER` (it reaches a device), `locks LAYER` (that has it).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,8 @@ class Resolved:
 class Layering:
     """The layers of an inventory. What devices have in common is laid once.
 
-    `findings` are about the layers themselves; `afterwards` tells what only shows once every device was resolved.
+    `findings` are about the layers themselves; `afterwards` tells what only shows once every device was resolved: it
+    goes by `witnesses`, which a run that does not read every file may add to.
     """
 
     def __init__(
@@ -47,13 +56,10 @@ class Layering:
         self._stacks: dict[str, Stack] = {}
         self._laid: dict[tuple[int, ...], tuple[dict[str, Json], bool]] = {(): ({}, False)}
         self._kept: list[Layer] = []
-        self._unset: dict[tuple[str, str], tuple[str, bool]] = {}
-        self._locks: dict[tuple[str, str], tuple[str, bool]] = {}
         self._checked: set[tuple[int, ...]] = set()
         self._compared: set[tuple[int, int]] = set()
-        self._empty = {group.name: group for group in self._groups}
-        self._unseen = {(path, group.name): group for group in self._groups for path in looked_at(group)}
-        self._labels: set[str] = set()
+        self._unseen = {(path, group.name) for group in self._groups for path in looked_at(group)}
+        self.witnesses: dict[Fact, str] = {}
 
     def stack(self, path: str) -> "Stack":
         """What reaches the devices of the file at `path`: the defaults of its folder and of those above."""
@@ -67,26 +73,30 @@ class Layering:
     def afterwards(self, known: Iterable[str]) -> Iterator[Finding]:
         """Groups without devices, selections by what does not exist, and words that unset nothing."""
         known = set(known)
-        lost: set[str] = set()
-        for (path, name), group in self._unseen.items():
-            if path not in known:
-                lost.add(name)
-                labels = path.startswith("/$labels/")
-                yield unknown(group, path, self._labels if labels else [item.rpartition("/")[2] for item in known])
-        for name, group in self._empty.items():
-            if name not in lost:
-                message = f"the group {name} selects no device"
+        for group in self._groups:
+            lost = [
+                path
+                for path in looked_at(group)
+                if ("knows", path, group.name) not in self.witnesses and path not in known
+            ]
+            for path in lost:
+                labels = [fact[1] for fact in self.witnesses if fact[0] == "label"]
+                fields = [item.rpartition("/")[2] for item in known]
+                yield unknown(group, path, labels if path.startswith("/$labels/") else fields)
+            if not lost and ("selects", group.name) not in self.witnesses:
+                message = f"the group {group.name} selects no device"
                 yield Finding(
                     "RC616", message, "correct its select, or delete it", group.layer.file, "/select", warning=True
                 )
-        for (file, place), (path, used) in self._locks.items():
-            if not used and path not in known:
+        for kind, *where in list(self.witnesses):
+            if kind == "lock" and ("locks", *where) not in self.witnesses and where[2] not in known:
+                file, place, path = where
                 message = f"$lock: no device that it reaches has {dotted(path)}"
                 close = get_close_matches(path, known, 1)
                 fix = f"did you mean {dotted(close[0])}?" if close else "correct the path, or delete it"
                 yield Finding("RC620", message, fix, file, place, warning=True)
-        for (file, place), (path, alive) in self._unset.items():
-            if not alive:
+            if kind == "unset" and ("unsets", *where) not in self.witnesses:
+                file, place, path = where
                 yield _unsets_nothing(path, file, place)
 
     def resolve(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None) -> Resolved:
@@ -95,7 +105,7 @@ class Layering:
         chosen = self._chosen(low, file, own, serial)
         findings += self._disagreements(chosen)
         layers = (*low, *(group.layer for group in chosen), *file, own)
-        below, templates = self._together(layers[:-1])
+        below, templates = self._together(layers[:-1], own.file)
         findings += (
             _unsets_nothing(path, own.file, place) for path, place in own.unset.items() if get(below, path) is ABSENT
         )
@@ -110,28 +120,31 @@ class Layering:
     ) -> tuple[Group, ...]:
         if not self._groups:
             return ()
-        fields = laid(self._together((*low, *file))[0], own, self.rules, self.today)
+        fields = laid(self._together((*low, *file), own.file)[0], own, self.rules, self.today)
         if serial:
             fields = {**fields, "serial_number": serial}
         labels = {name: text for item in (*low, *file, own) for name, text in item.labels.items()}
-        self._labels |= labels.keys()
+        for name in labels:
+            self.witnesses.setdefault(("label", name), own.file)
         for path, name in [key for key in self._unseen if knows(key[0], fields, labels)]:
-            del self._unseen[path, name]
+            self._unseen.discard((path, name))
+            self.witnesses.setdefault(("knows", path, name), own.file)
         chosen = tuple(group for group in self._groups if selected(group, fields, labels))
         for group in chosen:
-            self._empty.pop(group.name, None)
+            self.witnesses.setdefault(("selects", group.name), own.file)
         return chosen
 
-    def _together(self, layers: tuple[Layer, ...]) -> tuple[dict[str, Json], bool]:
-        """What shared layers make, and whether a string in it is to be filled in."""
+    def _together(self, layers: tuple[Layer, ...], witness: str) -> tuple[dict[str, Json], bool]:
+        """What shared layers make, and whether a string in it is to be filled in; `witness` is a file they reach."""
         key = tuple(map(id, layers))
         if key not in self._laid:
             top = layers[-1]
-            below, templates = self._together(layers[:-1])
+            below, templates = self._together(layers[:-1], witness)
             self._kept.append(top)  # or another layer might get its id
             for path, place in top.unset.items():
-                alive = self._unset.get((top.file, place), (path, False))[1] or get(below, path) is not ABSENT
-                self._unset[top.file, place] = path, alive
+                self.witnesses.setdefault(("unset", top.file, place, path), witness)
+                if get(below, path) is not ABSENT:
+                    self.witnesses.setdefault(("unsets", top.file, place, path), witness)
             fields = laid(below, top, self.rules, self.today)
             self._laid[key] = fields, templates or templated(fields)
         return self._laid[key]
@@ -149,7 +162,7 @@ class Layering:
     def _locked(self, layers: Sequence[Layer], fields: Mapping[str, Json], serial: Serial | None) -> Iterator[Finding]:
         for index, low in enumerate(layers):
             if low.lock:
-                self._note_locks(low, fields)
+                self._note_locks(low, fields, layers[-1].file)
                 for above in layers[index + 1 :]:
                     shared = above is not layers[-1]
                     if shared and (id(low), id(above)) in self._checked:
@@ -157,11 +170,12 @@ class Layering:
                     self._checked.add((id(low), id(above)))
                     yield from _violations(low, above, "" if shared else f"{serial or 'this device'}.", self.today)
 
-    def _note_locks(self, layer: Layer, fields: Mapping[str, Json]) -> None:
+    def _note_locks(self, layer: Layer, fields: Mapping[str, Json], witness: str) -> None:
         """Remember which locks a device has something under."""
         for path, place in layer.lock.items():
-            used = self._locks.get((layer.file, place), (path, False))[1] or get(fields, path) is not ABSENT
-            self._locks[layer.file, place] = path, used
+            self.witnesses.setdefault(("lock", layer.file, place, path), witness)
+            if get(fields, path) is not ABSENT:
+                self.witnesses.setdefault(("locks", layer.file, place, path), witness)
 
     def _filled(
         self, fields: dict[str, Json], layers: tuple[Layer, ...], serial: Serial, findings: list[Finding]

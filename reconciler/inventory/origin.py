@@ -45,6 +45,11 @@ def statements(layers: Sequence[Layer], path: str, today: date) -> Iterator[Stat
 def origin(layers: Sequence[Layer], path: str, today: date) -> Statement | None:
     """The statement that decides the value at `path`, or its absence; None if no layer says anything about it."""
     for layer in reversed(layers):
+        if not layer.unset and not layer.overrides:  # as it is nearly everywhere: then this is all that it can say
+            reached = spoken(layer, path)
+            if reached is not None:
+                return Statement(layer, layer.pointer + reached, "sets", get(layer.values, reached), path=reached)
+            continue
         said = [item for item in _active(layer, path, today) if item.verb != "unsets" or within(path, item.path)]
         if said:
             return said[-1]
@@ -109,9 +114,11 @@ def place(layers: Sequence[Layer], path: Sequence[str | int], rules: ListRules, 
 
 def spoken(layer: Layer, path: str) -> str | None:
     """How far towards `path` the plain values reach: to it, or to a value above it that replaces all; or None."""
-    value: Json = dict(layer.values)
     keys = split(path)
-    for depth, key in enumerate(keys):
+    if not keys or keys[0] not in layer.values:
+        return None if keys else path
+    value = layer.values[keys[0]]
+    for depth, key in enumerate(keys[1:], 1):
         if not isinstance(value, dict):
             return join(*keys[:depth])
         if key not in value:

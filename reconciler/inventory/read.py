@@ -2,12 +2,13 @@
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from reconciler.inventory.document import Document
-from reconciler.inventory.files import device_files, display, layer_files, unreadable
+from reconciler.inventory.files import device_files, display, layer_files, no_files, unreadable
 from reconciler.inventory.yaml_core import Parsed, parse
 from reconciler.model import ABSENT, Problem, Source
 
@@ -45,25 +46,28 @@ def read(root: Path, inventory: Path, paths: Sequence[Path]) -> Reading:
         problems += (item for item in items if isinstance(item, Problem))
         found |= {item for item in items if isinstance(item, str)}
         if not items:
-            name = display(root, path)
-            fix = "add one, such as lobby.yaml (names that begin with _ or . do not count)"
-            problems.append(Problem("RC102", "the inventory holds no device files", fix, Source(name, 1)))
+            problems.append(no_files(root, path))
     defaults, groups, wrong = layer_files(root, inventory, found)
     problems += (problem for problem in wrong if problem not in problems)
     devices = found - defaults - groups
-
-    def documents(files: set[str]) -> tuple[Document, ...]:
-        return tuple(item for file in sorted(files) if (item := _document(root, file, problems)) is not None)
-
-    shared = documents(defaults), documents(groups)
-    own = documents(devices)
+    shared = documents(root, defaults, problems), documents(root, groups, problems)
+    own = documents(root, devices, problems)
     return Reading(own, tuple(problems), len(devices), *shared)
+
+
+def documents(root: Path, files: Iterable[str], problems: list[Problem]) -> tuple[Document, ...]:
+    """What these files hold, in order of their names; what is wrong with them joins `problems`."""
+    return tuple(item for file in sorted(files) if (item := _document(root, file, problems)) is not None)
 
 
 def _document(root: Path, file: str, problems: list[Problem]) -> Document | None:
     path = Path(file)
     name = display(root, path)
-    text = load(path, name)
+    data = _bytes(path, name)
+    if isinstance(data, Problem):
+        problems.append(data)
+        return None
+    text = _text(data, name)
     if isinstance(text, Problem):
         problems.append(text)
         return None
@@ -71,7 +75,19 @@ def _document(root: Path, file: str, problems: list[Problem]) -> Document | None
     problems += parsed.problems
     if parsed.value is ABSENT and parsed.problems:
         return None
-    return Document(name, path, parsed.value, parsed.damaged, parsed.values)
+    return Document(name, path, parsed.value, parsed.damaged, parsed.values, parsed.marks, total(data))
+
+
+def total(data: bytes) -> bytes:
+    """By which the content of a file is known again: 128 bits that no accident, and nobody on purpose, brings about."""
+    return sha256(data).digest()[:16]
+
+
+def contents(root: Path, files: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The bytes of each file; none for one that cannot be read."""
+    for file in files:
+        data = _bytes(Path(file), display(root, Path(file)))
+        yield file, b"" if isinstance(data, Problem) else data
 
 
 def look_closer(path: Path, name: str) -> Parsed:
@@ -80,20 +96,18 @@ def look_closer(path: Path, name: str) -> Parsed:
     return parse("" if isinstance(text, Problem) else text, name, places=True)
 
 
-def field_sources(path: Path, file: str, pointers: Iterable[str]) -> dict[str, Source]:
-    """Where the values at `pointers` (from the top of the file) stand; what is not there has no entry."""
-    places = look_closer(path, file).values
-    return {pointer: Source(file, *places[pointer]) for pointer in pointers if pointer in places}
+def field_sources(path: Path, file: str) -> dict[str, Source]:
+    """Where the values of a file stand, by pointer from its top."""
+    return {pointer: Source(file, *place) for pointer, place in look_closer(path, file).values.items()}
 
 
 def load(path: Path, name: str) -> str | Problem:
     """The text of a file, without BOM, its lines ending in LF. Never waits for a pipe, never reads a large file."""
-    try:
-        data = _bytes(path, name)
-    except OSError as error:
-        return unreadable(name, error)
-    if isinstance(data, Problem):
-        return data
+    data = _bytes(path, name)
+    return data if isinstance(data, Problem) else _text(data, name)
+
+
+def _text(data: bytes, name: str) -> str | Problem:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -103,6 +117,13 @@ def load(path: Path, name: str) -> str | Problem:
 
 
 def _bytes(path: Path, name: str) -> bytes | Problem:
+    try:
+        return _regular(path, name)
+    except OSError as error:
+        return unreadable(name, error)
+
+
+def _regular(path: Path, name: str) -> bytes | Problem:
     if not stat.S_ISREG(path.stat().st_mode):
         return _not_regular(name)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)

@@ -30,8 +30,15 @@ def resolve(
     these are all devices: only then it shows what layers say in vain.
     """
     layering = Layering(defaults, groups, rules or ListRules(), today)
+    candidates, findings = declared(documents, layering)
+    findings = [*layering.findings, *findings]
+    return candidates, findings + list(layering.afterwards(known) if known is not None else ())
+
+
+def declared(documents: Iterable[Document], layering: Layering) -> tuple[list[Candidate], list[Finding]]:
+    """The candidates in some files, under layers that are known already, and what is wrong in these files."""
     candidates: list[Candidate] = []
-    findings: list[Finding] = list(layering.findings)
+    findings: list[Finding] = []
     first: dict[str, Candidate] = {}
     for document in documents:
         stack = layering.stack(str(document.path))
@@ -46,7 +53,6 @@ def resolve(
             other = first.setdefault(item.serial.casefold(), item)
             if other is not item:
                 findings.append(_duplicate(item, other))
-    findings += layering.afterwards(known) if known is not None else ()
     return candidates, findings
 
 

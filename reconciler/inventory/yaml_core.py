@@ -5,7 +5,7 @@ duplicate keys, aliases and places are in hand, at half the cost. A good file is
 problem is read again with all of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -41,7 +41,8 @@ class Parsed:
     `value` is ABSENT for a text without a document, or one that cannot be understood to its end. What stands at a
     `damaged` pointer is a stand-in: its problem is told already. `values`, `keys` and `raw` are by pointer: where a
     value and its key stand, and how a plain scalar that is not a string was spelled. Unless all places were asked for,
-    `values` holds only the collections of the three outer levels, and the others are empty.
+    `values` holds only the collections of the three outer levels, and the others are empty. `marks` says where every
+    value stands, each before what is in it: `places` makes pointers of that where somebody asks.
     """
 
     value: Value
@@ -50,6 +51,26 @@ class Parsed:
     values: Mapping[str, Place]
     keys: Mapping[str, Place]
     raw: Mapping[str, str]
+    marks: Sequence[Any] = field(default=(), compare=False)
+
+
+def places(value: Json, marks: Sequence[Any]) -> dict[str, Place]:
+    """Where each value in a document without problems stands, by pointer; `marks` as in `Parsed`."""
+    found: dict[str, Place] = {}
+    standing = iter(marks)
+
+    def look(value: Json, path: str) -> None:
+        mark = next(standing)
+        found[path] = Place(mark.line + 1, mark.column + 1)
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                look(inner, path + pointer.join(key))
+        elif isinstance(value, list):
+            for index, inner in enumerate(value):
+                look(inner, f"{path}/{index}")
+
+    look(value, "")
+    return found
 
 
 def parse(text: str, file: str, *, places: bool = False) -> Parsed:
@@ -87,6 +108,7 @@ class _Reading:
     values: dict[str, Place] = field(default_factory=dict)
     keys: dict[str, Place] = field(default_factory=dict)
     raw: dict[str, str] = field(default_factory=dict)
+    marks: list[Any] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     replaced: bool = False
 
@@ -135,7 +157,8 @@ def _parse(reading: _Reading) -> Parsed:
             reading.refuse("RC201", f"this is not YAML: {error}", "write the file anew, as UTF-8 text", (0, 0))
     except _Stop:
         value = ABSENT
-    return Parsed(value, tuple(reading.problems), frozenset(reading.damaged), reading.values, reading.keys, reading.raw)
+    problems, damaged = tuple(reading.problems), frozenset(reading.damaged)
+    return Parsed(value, problems, damaged, reading.values, reading.keys, reading.raw, reading.marks)
 
 
 def _without_forbidden(reading: _Reading) -> str:
@@ -171,6 +194,7 @@ def _document(reading: _Reading) -> Value:
 
 def _node(reading: _Reading, event: _Event, path: _Path, depth: int) -> Json:
     kind = type(event)
+    reading.marks.append(event.start_mark)
     if kind is AliasEvent:
         message = f"*{event.anchor} is an alias; the values of a device stand in its file, in plain sight"
         fix = "write the value out here; to begin text with *, quote it"

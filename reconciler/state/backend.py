@@ -1,10 +1,10 @@
 """Where state lives, as a contract. `tests/state/test_backend_contract.py` runs against every implementation."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
-from reconciler.model import Draft, Entry, Holder, Lease, Rhythm, Serial, Snapshot
+from reconciler.model import DeviceState, Draft, Entry, Holder, Lease, Rhythm, Serial, Snapshot
 from reconciler.state.chain import GENESIS
 
 
@@ -20,6 +20,25 @@ class Head:
     """Where the last run sent to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Some devices of a state at one moment. `count` is how many it has in all.
+
+    `touched` are those that the journal says something about since some earlier moment. `devices` are these and those
+    that were asked for, as far as the state has them. `mark` is another if the state was altered past its journal.
+    """
+
+    head: Head
+    mark: str
+    count: int
+    touched: frozenset[Serial] = frozenset()
+    devices: Mapping[Serial, DeviceState] = field(default_factory=dict)
+
+
+Keep: TypeAlias = Callable[[Sequence[tuple[Serial, str]]], None]
+"""Takes some devices of the snapshot, each as the JSON text of `change_json.device_to_json`."""
+
+
 class Backend(Protocol):
     """A journal, the snapshot that is its fold, and the lease that guards both.
 
@@ -32,6 +51,17 @@ class Backend(Protocol):
 
     def read(self) -> Snapshot:
         """The snapshot now. No state yet: an empty snapshot with lineage "" and revision 0."""
+        ...
+
+    def look(self, since: Head, serials: Collection[Serial] = ()) -> Look | None:
+        """What became of the state after `since`, and how `serials` stand; None if this one does not continue that.
+
+        Costs what moved and what is asked for, not what exists, where the state is kept so that it can.
+        """
+        ...
+
+    def copy(self, keep: Keep) -> Look:
+        """Hand every device of the snapshot to `keep`, in pages and in order of serials, all of one moment."""
         ...
 
     def entries(self, *, serial: Serial | None = None, after: int = 0) -> Iterator[Entry]:

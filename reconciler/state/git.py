@@ -13,7 +13,7 @@ intent that nobody sent is then sent by the next run; an outcome stands in the r
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ from reconciler.model import Draft, Entry, Holder, Lease, Rhythm, Serial, Snapsh
 from reconciler.printable import printable
 from reconciler.state import git_tree as tree
 from reconciler.state.advance import advance
-from reconciler.state.backend import Head
+from reconciler.state.backend import Head, Keep, Look
 from reconciler.state.check import damage, damaged
 from reconciler.state.git_reading import Reading, Tip
 from reconciler.state.git_repository import Repository
@@ -83,6 +83,16 @@ class GitBackend:
     def head(self) -> Head:
         tip = self._look()
         return tip.root.head if tip else Head()
+
+    def look(self, since: Head, serials: Collection[Serial] = ()) -> Look | None:
+        tip = self._look()
+        if tip is None:
+            return None if since.lineage else Look(Head(), "", 0)
+        return self._reading.look(tip, since, serials)
+
+    def copy(self, keep: Keep) -> Look:
+        tip = self._look()
+        return self._reading.copy(tip, keep) if tip else Look(Head(), "", 0)
 
     def entries(self, *, serial: Serial | None = None, after: int = 0) -> Iterator[Entry]:
         tip = self._look()

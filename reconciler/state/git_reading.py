@@ -1,18 +1,23 @@
 """A git state as of one commit: read, checked, and remembered as long as nothing in it moves."""
 
 import gc
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from reconciler.change_json import device_to_json
 from reconciler.errors import StateError, StateTooNew
 from reconciler.model import DeviceState, Entry, Serial
 from reconciler.state import git_tree as tree
+from reconciler.state.backend import Head, Keep, Look
+from reconciler.state.chain import GENESIS
 from reconciler.state.check import damaged
 from reconciler.state.git_repository import Repository
 from reconciler.state.right import Right
 
 _PAGE = 16
+_DEVICES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,32 @@ class Reading:
                             yield entry
                 except (ValueError, KeyError, TypeError) as error:
                     raise damaged(self._repository.place, f"{name} cannot be read: {error}") from error
+
+    def look(self, tip: Tip, since: Head, serials: Collection[Serial]) -> Look | None:
+        """As Backend.look."""
+        head = tip.root.head
+        if head.lineage != since.lineage or not self._follows(tip, since):
+            return None
+        later = self.journal(tip, after=since.seq) if head.seq > since.seq else ()
+        touched = frozenset(entry.serial for entry in later if entry.serial is not None)
+        known = self.snapshot(tip) if touched or serials else {}
+        devices = {serial: known[serial] for serial in {*touched, *serials} if serial in known}
+        return Look(head, tip.root.sum, tip.root.devices, touched, devices)
+
+    def _follows(self, tip: Tip, since: Head) -> bool:
+        """Whether the journal as of `tip` goes on from `since`."""
+        if since.seq in {0, tip.root.head.seq}:
+            return since.hash == (tip.root.head.hash if since.seq else GENESIS)
+        entry = next(self.journal(tip, after=since.seq - 1), None)
+        return entry is not None and (entry.seq, entry.hash) == (since.seq, since.hash)
+
+    def copy(self, tip: Tip, keep: Keep) -> Look:
+        """As Backend.copy."""
+        devices = sorted(self.snapshot(tip).items())
+        for start in range(0, len(devices), _DEVICES):
+            page = devices[start : start + _DEVICES]
+            keep([(serial, json.dumps(device_to_json(state))) for serial, state in page])
+        return Look(tip.root.head, tip.root.sum, tip.root.devices)
 
 
 @contextmanager

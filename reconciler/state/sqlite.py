@@ -13,7 +13,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,8 @@ from reconciler.model import (
     Snapshot,
 )
 from reconciler.state.advance import advance
-from reconciler.state.backend import Head
+from reconciler.state.backend import Head, Keep, Look
+from reconciler.state.chain import GENESIS
 from reconciler.state.check import damage, damaged
 from reconciler.state.right import Right, fenced, granted, not_locked, revoked, right_from_json, right_to_json, same
 from reconciler.state.sqlite_file import create, reading, writing
@@ -72,6 +73,28 @@ class SqliteBackend:
     def head(self) -> Head:
         with reading(self._path) as db:
             return self._sums(db).head if db else Head()
+
+    def look(self, since: Head, serials: Collection[Serial] = ()) -> Look | None:
+        with reading(self._path) as db:
+            if db is None:
+                return None if since.lineage else Look(Head(), "", 0)
+            sums = self._sums(db)
+            then = db.execute("SELECT hash FROM journal WHERE seq = ?", (since.seq,)).fetchone() if since.seq else None
+            if sums.head.lineage != since.lineage or (then[0] if then else GENESIS) != since.hash:
+                return None
+            query = "SELECT DISTINCT serial FROM journal WHERE seq > ? AND serial IS NOT NULL"
+            touched = frozenset(Serial(serial) for (serial,) in db.execute(query, (since.seq,)))
+            found = {serial: self._device(db, serial)[0] for serial in {*touched, *serials}}
+            devices = {serial: state for serial, state in found.items() if state is not None}
+            return Look(sums.head, self._mark(), sums.devices, touched, devices)
+
+    def copy(self, keep: Keep) -> Look:
+        with reading(self._path) as db:
+            if db is None:
+                return Look(Head(), "", 0)
+            sums = self._sums(db)
+            self._checked(sums, db.execute("SELECT serial, body, seal FROM device ORDER BY serial"), keep)
+            return Look(sums.head, self._mark(), sums.devices)
 
     def entries(self, *, serial: Serial | None = None, after: int = 0) -> Iterator[Entry]:
         query = "SELECT * FROM journal WHERE seq > ? AND (? IS NULL OR serial = ?) ORDER BY seq LIMIT ?"
@@ -171,25 +194,33 @@ class SqliteBackend:
         return device_from_json(self._opened(serial, *row)), int.from_bytes(row[1])
 
     def _load(self) -> tuple[Head, dict[Serial, DeviceState]] | None:
-        with reading(self._path) as db:
-            if db is None:
-                return None
-            sums = self._sums(db)
-            rows = db.execute("SELECT serial, body, seal FROM device").fetchall()
-        total = 0
-        for serial, body, mark in rows:
-            if seal(serial, body) != mark:
-                raise damaged(self._path, f"the row of {serial} was altered")
-            total += int.from_bytes(mark)
-        if len(rows) != sums.devices or total % 2**128 != sums.total:
-            raise damaged(self._path, f"it holds {len(rows)} devices that do not add up to the {sums.devices} written")
         devices: dict[Serial, DeviceState] = {}
+
+        def keep(rows: Sequence[tuple[Serial, str]]) -> None:
+            # One document for many rows: keys are then shared in memory, and parsed 1.5 times as fast.
+            bodies = json.loads(f"[{','.join(body for _, body in rows)}]")
+            devices.update(zip((serial for serial, _ in rows), map(device_from_json, bodies), strict=True))
+
+        head = self.copy(keep).head
+        return (head, devices) if head.lineage else None
+
+    def _checked(self, sums: _Sums, rows: Iterable[tuple[Serial, str, bytes]], keep: Keep) -> None:
+        """Hand on rows, a page at a time; damage in any of them ends it."""
+        total = count = 0
         remaining = iter(rows)
         while page := list(islice(remaining, _PAGE)):
-            # One document for many rows: keys are then shared in memory, and parsed 1.5 times as fast.
-            bodies = json.loads(f"[{','.join(row[1] for row in page)}]")
-            devices.update(zip((row[0] for row in page), map(device_from_json, bodies), strict=True))
-        return sums.head, devices
+            for serial, body, mark in page:
+                if seal(serial, body) != mark:
+                    raise damaged(self._path, f"the row of {serial} was altered")
+                total += int.from_bytes(mark)
+            count += len(page)
+            keep([(serial, body) for serial, body, _ in page])
+        if count != sums.devices or total % 2**128 != sums.total:
+            raise damaged(self._path, f"it holds {count} devices that do not add up to the {sums.devices} written")
+
+    def _mark(self) -> str:
+        status = self._path.stat()
+        return f"{status.st_mtime_ns}.{status.st_size}.{status.st_ino}"
 
     def _sums(self, db: sqlite3.Connection) -> _Sums:
         row = self._sealed(db, "state")

@@ -223,8 +223,8 @@ def test_the_places_of_single_fields_are_looked_up_when_a_plan_asks(inventory: P
     file = inventory / "a.yaml"
     file.write_text("serial_number: AP-1\nconfiguration:\n  vlan: 5\n")
 
-    places = field_sources(file, "inventory/a.yaml", ["/configuration/vlan", "/gone"])
+    places = field_sources(file, "inventory/a.yaml")
 
-    assert places == {"/configuration/vlan": Source("inventory/a.yaml", 3, 9)}
+    assert places["/configuration/vlan"] == Source("inventory/a.yaml", 3, 9)
     file.unlink()
-    assert field_sources(file, "inventory/a.yaml", ["/configuration/vlan"]) == {}
+    assert field_sources(file, "inventory/a.yaml").keys() <= {""}

@@ -171,7 +171,7 @@ def test_a_value_slipped_into_a_secret_is_refused() -> None:
 
 def test_a_serial_that_is_named_twice_is_refused() -> None:
     plan = planned({AP: {"vlan": 2}}, {AP: {"vlan": 1}})
-    twice = replace(plan, changes=plan.changes * 2, digest=digest(plan.changes * 2))
+    twice = replace(plan, changes=(*plan.changes, *plan.changes), digest=digest([*plan.changes, *plan.changes]))
 
     for wrong in (twice, replace(plan, observed=plan.changes), replace(plan, paused=(AP,))):
         with pytest.raises(PlanFileError, match="twice"):

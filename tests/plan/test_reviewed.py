@@ -1,6 +1,6 @@
 """A plan may do what was reviewed, less of it, or again what was sent: nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from examples import AP, PLACE, Fleet, applied, desired, fields, fleets, unanswered
@@ -52,7 +52,7 @@ def left(now: Plan, *reviewed: Plan, devices: Mapping[Serial, DeviceState] | Non
     return unreviewed(now.changes, reviewed, devices or {}, merged=never)
 
 
-def rows(changes: tuple[Change, ...]) -> set[tuple[str, str, str, str]]:
+def rows(changes: Iterable[Change]) -> set[tuple[str, str, str, str]]:
     return {
         (change.serial, field.path, repr(field.before is ABSENT or canonical(field.before)), _after(field.after))
         for change in changes

@@ -1,0 +1,50 @@
+"""The part of a fleet that `--target` names: by what devices hold, so that all of them have to be looked at."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from reconciler.conformance import marked, refuse_removals
+from reconciler.desired import desired_state
+from reconciler.fleet.compare import compared
+from reconciler.fleet.sweep import Run, Swept
+from reconciler.inventory.origin import origin
+from reconciler.inventory.read import field_sources
+from reconciler.model import Device, Problem, Source
+from reconciler.plan.plan_file import digest
+from reconciler.plan.target import target
+
+
+def chosen(run: Run, targets: Sequence[str], warn: Callable[[Sequence[Problem]], None]) -> Swept:
+    """As `sweep`, for the devices that a target matches. Raises Usage for a target that matches none."""
+    settings = run.settings
+    with run.watch.stage("read files"):
+        desired, rules = desired_state(settings, run.today, warn), marked(settings)
+    with run.watch.stage("read state"):
+        snapshot, head = run.backend.read(), run.backend.head()
+        run.check(head)
+    ours, theirs = target(desired, snapshot, targets)
+    known: dict[str, Mapping[str, Source]] = {}
+
+    def where(device: Device, path: str) -> tuple[Source | None, bool]:
+        said = origin(device.layers, path, run.today)
+        if said is None:
+            return None, False
+        file = said.layer.file
+        if file not in known:
+            known[file] = field_sources(settings.root / file, file)
+        return known[file].get(said.pointer), said.layer is device.layers[-1]
+
+    with run.watch.stage("diff"):
+        found = compared(settings, rules, ours, theirs, where, resend=run.resend)
+    refuse_removals(settings, found.irremovable)
+    serials = {change.serial for change in (*found.changes, *found.observed)}
+    return Swept(
+        head,
+        snapshot.devices,
+        found.changes,
+        found.observed,
+        tuple(found.standing),
+        tuple(found.paused),
+        unchanged=len(ours.devices.keys() - serials) - len(found.paused),
+        digest=digest(found.changes),
+        warnings=(),
+    )

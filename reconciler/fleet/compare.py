@@ -1,0 +1,55 @@
+"""Some devices, as desired and as applied -> what a plan does about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.config import Settings
+from reconciler.conformance import irremovable
+from reconciler.inventory.document import Finding
+from reconciler.model import Change, DesiredState, Serial, Snapshot, Standing
+from reconciler.plan.diff import diff, standing
+from reconciler.plan.manage import parted
+from reconciler.plan.marks import Marks
+from reconciler.plan.places import Where, placed
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Changes, those that would be made to devices that are only observed, and what else every plan tells.
+
+    `irremovable` is what the schema does not let go. All in serial order.
+    """
+
+    changes: Sequence[Change]
+    observed: Sequence[Change]
+    standing: Sequence[Standing]
+    paused: Sequence[Serial]
+    irremovable: Sequence[Finding]
+
+
+def compared(
+    settings: Settings, rules: Marks, ours: DesiredState, theirs: Snapshot, where: Where, *, resend: bool
+) -> Compared:
+    """What brings `theirs` to `ours`. The law: for a fleet in parts, the parts of this together are that of the fleet.
+
+    As long as a device is in one part with its state, and with the device that it replaces.
+    """
+    wrong: list[Finding] = []
+
+    def changed(ours: DesiredState, theirs: Snapshot) -> tuple[Change, ...]:
+        changes = diff(
+            ours,
+            theirs,
+            marks=rules,
+            removed=settings.on_removed.field,
+            merged=settings.api.merges,
+            resend=resend,
+            decommission=settings.on_removed.decommission,
+        )
+        wrong.extend(irremovable(settings, changes, ours.devices, theirs.devices))
+        return placed(changes, ours, where)
+
+    managed, held = parted(ours, theirs)
+    changes, observed = changed(*managed), changed(*held)
+    paused = sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")
+    return Compared(changes, observed, standing(managed[1], changes), paused, wrong)

@@ -1,0 +1,50 @@
+"""The snapshot where several processes can look things up in it, each what it needs."""
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from reconciler.change_json import device_from_json
+from reconciler.model import DeviceState, Serial
+from reconciler.state.backend import Backend, Look
+
+_AT_ONCE = 500
+
+
+@contextmanager
+def copied(backend: Backend) -> Iterator[tuple[Path, Look]]:
+    """A copy of the snapshot, checked as a whole, for as long as the block runs; and the moment that it shows."""
+    with tempfile.TemporaryDirectory(prefix="reconciler-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "held.db"
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
+            db.execute("CREATE TABLE device (serial TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID")
+
+            def keep(rows: Sequence[tuple[Serial, str]]) -> None:
+                db.executemany("INSERT INTO device VALUES (?, ?)", rows)
+
+            look = backend.copy(keep)
+            db.commit()
+        yield path, look
+
+
+def held(copy: Path, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
+    """How those of these devices stand that are in the copy."""
+    found: dict[Serial, DeviceState] = {}
+    with closing(sqlite3.connect(copy)) as db:
+        for start in range(0, len(serials), _AT_ONCE):
+            page = serials[start : start + _AT_ONCE]
+            query = f"SELECT serial, body FROM device WHERE serial IN ({', '.join('?' * len(page))})"  # noqa: S608 - marks
+            rows = db.execute(query, page).fetchall()
+            bodies = json.loads(f"[{','.join(body for _, body in rows)}]")
+            found.update(zip((serial for serial, _ in rows), map(device_from_json, bodies), strict=True))
+    return found
+
+
+def everyone(copy: Path) -> Iterator[Serial]:
+    """Every device in the copy."""
+    with closing(sqlite3.connect(copy)) as db:
+        yield from (serial for (serial,) in db.execute("SELECT serial FROM device"))

@@ -1,0 +1,71 @@
+"""Surveys by several processes: each reads the layers once, then takes files by the handful.
+
+Every process is started afresh (`spawn`), so that nothing of this one is inherited but what it is given.
+"""
+
+import gc
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeAlias
+
+from reconciler.errors import ReconcilerError
+from reconciler.fleet.held import held
+from reconciler.fleet.survey import Survey, Surveyor, Terms
+
+AHEAD = 3
+"""Handfuls under way for each process: what is done sooner than it is taken takes memory."""
+
+
+def processes(wanted: int) -> int:
+    """How many to use: as many as are `wanted`, or if that is 0 as this process may use processors."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return wanted or there
+
+
+Done: TypeAlias = tuple[Survey, float, float, int]
+"""A survey; when it began (`time.monotonic`), how many seconds it took, and which process."""
+
+
+def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iterator[Done]:
+    """The survey of each handful of files, in their order, beside `copy` (held.py) of the snapshot."""
+    number = processes(terms.settings.processes)
+    pool = ProcessPoolExecutor(number, get_context("spawn"), _begin, (terms, copy))
+    waiting: deque[Future[Done]] = deque()
+    try:
+        for handful in handfuls:
+            waiting.append(pool.submit(_look, handful))
+            if len(waiting) >= AHEAD * number:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise ReconcilerError(
+            "a process that was reading the inventory was killed, perhaps for want of memory; nothing was changed; run"
+            " again, with fewer processes (the setting `processes`)"
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_surveyor: Surveyor
+
+
+def _begin(terms: Terms, copy: Path) -> None:
+    global _surveyor  # noqa: PLW0603 - what a process of the pool has in place of arguments
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and then asks no more
+    _surveyor = Surveyor(terms, partial(held, copy))
+    gc.freeze()
+
+
+def _look(files: Sequence[str]) -> Done:
+    began = time.monotonic()
+    survey = _surveyor.look(files)
+    return survey, began, time.monotonic() - began, os.getpid()

@@ -1,0 +1,106 @@
+"""The state as one run sees it: how devices stand, and which were touched while it looked."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from reconciler.errors import StateError
+from reconciler.fleet.held import copied, everyone, held
+from reconciler.fleet.sums import quiet, total
+from reconciler.index import Index
+from reconciler.model import DeviceState, Serial
+from reconciler.state.backend import Backend, Head, Look
+
+
+class Anew(Exception):
+    """What the index knows is not enough: somebody has to look at everything."""
+
+
+class Known(Mapping[Serial, DeviceState]):
+    """As many devices as there are, of which only some can be looked up: those that a plan does something about."""
+
+    def __init__(self, devices: Mapping[Serial, DeviceState], count: int) -> None:
+        self._devices, self._count = devices, count
+
+    def __getitem__(self, serial: Serial) -> DeviceState:
+        return self._devices[serial]
+
+    def __iter__(self) -> Iterator[Serial]:
+        return iter(self._devices)
+
+    def __len__(self) -> int:
+        return self._count
+
+
+class Standpoint:
+    """A state beside an index. `look` is the last look at it, `extra` are devices it may hold that no file declares.
+
+    A copy of it is made where everything is looked at, and where several processes look; it goes with `stack`.
+    """
+
+    def __init__(self, backend: Backend, index: Index, check: Callable[[Head], None], stack: ExitStack) -> None:
+        self._backend, self._stack = backend, stack
+        self._copy: Path | None = None
+        meta = index.meta()
+        if "head" not in meta:
+            self.look = self._copied()
+            check(self.look.head)
+            self.extra = set(everyone(self.copy))
+            return
+        since = Head(**json.loads(meta["head"]))
+        look = backend.look(since)
+        check(look.head if look else backend.head())
+        if look is None or (look.head == since and look.mark != meta["mark"]):
+            raise Anew
+        self.look = look
+        self.extra = index.extra() | look.touched
+        index.put_same((serial, self._stands(serial, index)) for serial in look.touched)
+
+    @property
+    def copy(self) -> Path:
+        """The file of a copy."""
+        if self._copy is None:
+            self._copied()
+        assert self._copy is not None  # noqa: S101 - just made
+        return self._copy
+
+    def held(self, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
+        """How those of these devices stand that the state has."""
+        return held(self._copy, serials) if self._copy else self._again(serials).devices
+
+    def moved_on(self, index: Index) -> frozenset[Serial]:
+        """Look again, at what is `extra`, too; which devices were touched since the last look."""
+        self._copy = None
+        self.extra = set(index.undeclared(self.extra))
+        self.look = self._again(self.extra)
+        self.extra |= self.look.touched
+        return self.look.touched
+
+    def gone(self, index: Index) -> dict[Serial, DeviceState]:
+        """The devices that the state has and no file declares, once it has not moved on."""
+        self.extra &= self.look.devices.keys()
+        return {serial: self.look.devices[serial] for serial in sorted(index.undeclared(self.extra))}
+
+    def known(self, serials: Sequence[Serial]) -> "Known":
+        """The devices of the state; these can be looked up, and those that are gone."""
+        return Known({**self.look.devices, **self._again(serials).devices}, self.look.count)
+
+    def meta(self) -> dict[str, str]:
+        """What the next run has to know."""
+        return {"head": json.dumps(asdict(self.look.head)), "mark": self.look.mark}
+
+    def _copied(self) -> Look:
+        self._copy, look = self._stack.enter_context(copied(self._backend))
+        return look
+
+    def _again(self, serials: Sequence[Serial] | set[Serial]) -> Look:
+        look = self._backend.look(self.look.head, serials)
+        if look is None:
+            raise StateError("the state was replaced by another while this plan was made; plan again")
+        return look
+
+    def _stands(self, serial: Serial, index: Index) -> bool:
+        state, known = self.look.devices.get(serial), index.known(serial)
+        return bool(state and known and quiet(state) and total(state.fields) == known[0])

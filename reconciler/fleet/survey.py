@@ -1,0 +1,222 @@
+"""Some files -> what they come to: what the index keeps of them, what is wrong, and what would change."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from reconciler import pointer
+from reconciler.canonical import canonical
+from reconciler.config import Settings
+from reconciler.conformance import check_settings
+from reconciler.desired import misplaced_word
+from reconciler.fleet.changes import packed
+from reconciler.fleet.compare import Compared, compared
+from reconciler.fleet.sums import quiet, total
+from reconciler.index import Indexed
+from reconciler.inventory import across, resolve
+from reconciler.inventory import validate as fields
+from reconciler.inventory.compile import Schema, compiled
+from reconciler.inventory.document import Candidate, Document, Finding
+from reconciler.inventory.files import display
+from reconciler.inventory.layering import Fact, Layering
+from reconciler.inventory.merge import ListRules
+from reconciler.inventory.origin import origin
+from reconciler.inventory.read import documents
+from reconciler.inventory.schema import packaged_path, read_schema
+from reconciler.inventory.yaml_core import Place, places
+from reconciler.model import (
+    ABSENT,
+    DesiredState,
+    Device,
+    DeviceState,
+    Problem,
+    Serial,
+    Snapshot,
+    Source,
+    Standing,
+)
+from reconciler.plan.marks import Marks, marks, misplaced
+
+Held = Callable[[Sequence[Serial]], Mapping[Serial, DeviceState]]
+"""How those of these devices stand that the state knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for all files of a run. `defaults` and `groups` are the layers above them, by absolute name."""
+
+    settings: Settings
+    today: date
+    defaults: tuple[str, ...]
+    groups: tuple[str, ...]
+    resend: bool = False
+
+
+@dataclass(slots=True)
+class Survey:
+    """What some files come to. `resolved` and `invalid` are findings before and after the schema was asked.
+
+    `damaged` and `paths` are by the names that findings use. `changes` and `observed` are records of `packed`.
+    """
+
+    files: list[Indexed] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    resolved: list[Finding] = field(default_factory=list)
+    invalid: list[Finding] = field(default_factory=list)
+    irremovable: list[Finding] = field(default_factory=list)
+    damaged: dict[str, frozenset[str]] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
+    facts: dict[Fact, str] = field(default_factory=dict)
+    changes: list[tuple[Serial, bytes]] = field(default_factory=list)
+    observed: list[tuple[Serial, bytes]] = field(default_factory=list)
+    standing: list[Standing] = field(default_factory=list)
+    paused: list[Serial] = field(default_factory=list)
+
+
+class Surveyor:
+    """Reads files under the layers, the schema and the settings of one run, which it reads once.
+
+    `survey` holds what is wrong with these themselves.
+    """
+
+    def __init__(self, terms: Terms, held: Held) -> None:
+        self._terms, self._held = terms, held
+        self._root = terms.settings.root
+        self.survey = Survey()
+        path = terms.settings.schema or packaged_path("device")
+        name = display(self._root, path)
+        found = read_schema(path, name)
+        schema = found if isinstance(found, Problem) else compiled(found, name)
+        self._schema = schema if isinstance(schema, Schema) else None
+        self.rules = marks(schema.document) if isinstance(schema, Schema) else Marks()
+        if isinstance(schema, Problem):
+            self.survey.problems.append(schema)
+        elif isinstance(schema, Finding):
+            self.survey.invalid.append(schema)
+        else:
+            check_settings(terms.settings, schema.document)
+            self.survey.invalid += (misplaced_word(name, at, why) for at, why in misplaced(schema.document))
+        self._lists = ListRules(self.rules.merged_sets, self.rules.merged_by)
+        self.where = fields.spots(self._lists, terms.today)
+        defaults = documents(self._root, terms.defaults, self.survey.problems)
+        groups = documents(self._root, terms.groups, self.survey.problems)
+        self.layering = Layering(defaults, groups, self._lists, terms.today)
+        self.survey.resolved += self.layering.findings
+        self.survey.paths[name] = path
+        self._shared = {document.file: document for document in (*defaults, *groups)}
+        for document in self._shared.values():
+            self._known(self.survey, document)
+
+    @property
+    def shows_text(self) -> bool:
+        """Whether lines of files may be shown: there is a schema to say that they hold no secret."""
+        return self._schema is not None and not self.rules.secret
+
+    def look(self, files: Iterable[str]) -> Survey:
+        """What these files come to."""
+        survey = Survey()
+        found = documents(self._root, files, survey.problems)
+        candidates, survey.resolved = resolve.declared(found, self.layering)
+        if self._schema:
+            survey.invalid = fields.validate(candidates, self._schema, self.rules.sensitive, self.where)
+        for document in found:
+            self._known(survey, document)
+        same: set[Serial] = set()
+        if not survey.problems and all(item.warning for item in (*survey.resolved, *survey.invalid)):
+            same = self._compare(survey, candidates, found)
+        noted = {finding.file for finding in (*survey.resolved, *survey.invalid)}
+        inside: dict[str, list[Candidate]] = {document.file: [] for document in found}
+        for candidate in candidates:
+            inside[candidate.source.file].append(candidate)
+        survey.files = [self._indexed(item, inside[item.file], same, noted=item.file in noted) for item in found]
+        names = {document.file: str(document.path) for document in found}
+        survey.facts = {fact: names[file] for fact, file in self.layering.witnesses.items() if file in names}
+        return survey
+
+    def swapped(self, files: Iterable[str], gone: Mapping[Serial, DeviceState]) -> Compared:
+        """What becomes of devices in `files` that replace others, and of those that are `gone`: declared no more."""
+        found = documents(self._root, files, [])
+        candidates, _ = resolve.declared(found, self.layering)
+        swaps = resolve.devices(candidate for candidate in candidates if candidate.replaces)
+        theirs = Snapshot(devices={**self._held(list(swaps)), **gone})
+        return self._compared(DesiredState(swaps, self._terms.today), theirs, found)
+
+    def across(self, files: Iterable[str], serials: Callable[[], set[str]]) -> Survey:
+        """What is wrong with `files` beside each other; `serials` are all that are declared anywhere."""
+        survey = Survey()
+        candidates, resolved = resolve.declared(documents(self._root, files, []), self.layering)
+        survey.resolved = [finding for finding in resolved if finding.code in {"RC307", "RC308"}]
+        survey.invalid += across.repeated(candidates, self.rules.unique, self.where)
+        declared = serials() if self.rules.references else set()
+        survey.invalid += across.dangling(candidates, self.rules.references, self.where, self.rules.sensitive, declared)
+        survey.invalid += across.swapped(candidates)
+        return survey
+
+    def _compare(self, survey: Survey, candidates: Iterable[Candidate], found: Sequence[Document]) -> set[Serial]:
+        """Fill in what a plan tells of these devices; returns those of which it tells nothing."""
+        devices = {serial: it for serial, it in resolve.devices(candidates).items() if not it.replaces}
+        theirs = Snapshot(devices=self._held(list(devices)))
+        result = self._compared(DesiredState(devices, self._terms.today), theirs, found)
+        survey.changes = [(change.serial, packed(change)) for change in result.changes]
+        survey.observed = [(change.serial, packed(change)) for change in result.observed]
+        survey.standing, survey.paused = list(result.standing), list(result.paused)
+        survey.irremovable = list(result.irremovable)
+        moving = {serial for serial, _ in (*survey.changes, *survey.observed)}
+        return {serial for serial, state in theirs.devices.items() if serial not in moving and quiet(state)}
+
+    def _compared(self, ours: DesiredState, theirs: Snapshot, found: Sequence[Document]) -> Compared:
+        terms = self._terms
+        files = {document.file: document for document in found}
+        known: dict[str, Mapping[str, Place]] = {}
+
+        def place(file: str, at: str) -> Source | None:
+            if file not in known:
+                document = files.get(file) or self._shared[file]
+                known[file] = places(document.value, document.marks) if document.value is not ABSENT else {}
+            spot = known[file].get(at)
+            return Source(file, *spot) if spot else None
+
+        def where(device: Device, path: str) -> tuple[Source | None, bool]:
+            said = origin(device.layers, path, terms.today)
+            if said is None:
+                return None, False
+            return place(said.layer.file, said.pointer), said.layer is device.layers[-1]
+
+        return compared(terms.settings, self.rules, ours, theirs, where, resend=terms.resend)
+
+    def _indexed(self, document: Document, inside: Sequence[Candidate], same: set[Serial], *, noted: bool) -> Indexed:
+        own = {id(layer): layer for item in inside for layer in item.layers if layer.file == document.file}
+        days = [item.until for layer in own.values() for item in layer.overrides if item.until >= self._terms.today]
+        devices = resolve.devices(inside).values()
+        return Indexed(
+            str(document.path),
+            document.sum,
+            loud=noted or any(device.manage != "apply" or device.replaces for device in devices),
+            until=min(days).isoformat() if days else "",
+            devices=tuple((item.serial, total(item.fields), item.serial in same) for item in devices),
+            claims=tuple(self._claims(inside)),
+            references=tuple(self._references(inside)),
+            swaps=tuple((device.serial, device.replaces) for device in devices if device.replaces),
+        )
+
+    def _claims(self, inside: Iterable[Candidate]) -> Iterator[tuple[str, bytes]]:
+        """As across.repeated compares them."""
+        for candidate in inside:
+            for path in self.rules.unique:
+                value = pointer.get(candidate.value, path)
+                if value is not ABSENT and value is not None:
+                    yield path, total(canonical(value).casefold())
+
+    def _references(self, inside: Iterable[Candidate]) -> Iterator[str]:
+        for candidate in inside:
+            for path in self.rules.references:
+                value = pointer.get(candidate.value, path)
+                for item in value if isinstance(value, list) else [value]:
+                    if item is not ABSENT and item is not None:
+                        yield item if isinstance(item, str) else f"not a serial number: {canonical(item)}"
+
+    def _known(self, survey: Survey, document: Document) -> None:
+        survey.paths[document.file] = document.path
+        if document.damaged:
+            survey.damaged[document.file] = document.damaged

@@ -1,0 +1,288 @@
+"""What is known of the inventory's files from the last plan, so that the next one reads only what moved.
+
+One SQLite file, derived from the inventory and the state and worth nothing without them: whoever deletes it makes one
+plan slower. Files are known by the sum of their content, and by a mark of their status that spares reading them; each
+under the context that decided what its content means. Devices are known by the sum of their desired fields, and whether
+the state had exactly these. What must differ between devices, or exist, is found here without reading anything.
+
+The law: with an index or without, a plan is the same.
+"""
+
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from os import fsdecode, fsencode
+from pathlib import Path
+from typing import Any
+
+from reconciler.model import Serial
+
+FORMAT = 1
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE folder (path BLOB PRIMARY KEY, mark TEXT NOT NULL, context TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE file (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, folder BLOB NOT NULL, mark TEXT NOT NULL,
+    sum BLOB NOT NULL, loud INTEGER NOT NULL, until TEXT NOT NULL, devices INTEGER NOT NULL);
+CREATE TABLE device (serial TEXT NOT NULL, file INTEGER NOT NULL, sum BLOB NOT NULL, same INTEGER NOT NULL);
+CREATE TABLE claim (path TEXT NOT NULL, value BLOB NOT NULL, file INTEGER NOT NULL);
+CREATE TABLE reference (serial TEXT NOT NULL, file INTEGER NOT NULL);
+CREATE TABLE swap (new TEXT NOT NULL, old TEXT NOT NULL, file INTEGER NOT NULL);
+CREATE TABLE fact (fact TEXT PRIMARY KEY, file INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE extra (serial TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS file_folder ON file (folder);
+CREATE INDEX IF NOT EXISTS file_loud ON file (loud) WHERE loud;
+CREATE INDEX IF NOT EXISTS file_until ON file (until) WHERE until <> '';
+CREATE INDEX IF NOT EXISTS device_serial ON device (serial COLLATE NOCASE);
+CREATE INDEX IF NOT EXISTS device_file ON device (file);
+CREATE INDEX IF NOT EXISTS device_pending ON device (file) WHERE NOT same;
+CREATE INDEX IF NOT EXISTS claim_value ON claim (path, value);
+CREATE INDEX IF NOT EXISTS claim_file ON claim (file);
+CREATE INDEX IF NOT EXISTS reference_serial ON reference (serial);
+CREATE INDEX IF NOT EXISTS reference_file ON reference (file);
+CREATE INDEX IF NOT EXISTS fact_file ON fact (file);
+"""
+_OF_A_FILE = ("device", "claim", "reference", "swap", "fact")
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What one file comes to. `path` is absolute, `sum` of its content.
+
+    `loud`: something about it has to be told by every plan. `until`: the last day (YYYY-MM-DD) on which its content
+    means this, or "". `devices`: serial, sum of the desired fields, whether the state holds just these. `claims`: where
+    a value must be unique, and its sum. `references` are serials that must be declared; `swaps` new and old ones.
+    """
+
+    path: str
+    sum: bytes
+    loud: bool
+    until: str
+    devices: tuple[tuple[Serial, bytes, bool], ...]
+    claims: tuple[tuple[str, bytes], ...] = ()
+    references: tuple[str, ...] = ()
+    swaps: tuple[tuple[Serial, Serial], ...] = ()
+
+
+class Index:
+    """An open index. Nothing of what is done to it stays, unless `keep` is called."""
+
+    def __init__(self, db: sqlite3.Connection, *, fresh: Path | None, place: Path | None) -> None:
+        self._db = db
+        self._fresh = fresh
+        self._place = place
+
+    def meta(self) -> dict[str, str]:
+        """What holds for the index as a whole."""
+        return dict(self._db.execute("SELECT key, value FROM meta"))
+
+    def put_meta(self, values: Mapping[str, str]) -> None:
+        """Set some of `meta`."""
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    def folders(self) -> dict[str, tuple[str, str]]:
+        """The mark and the context of each folder."""
+        rows = self._db.execute("SELECT * FROM folder")
+        return {fsdecode(path): (mark, context) for path, mark, context in rows}
+
+    def files(self, folder: str) -> dict[str, tuple[str, bytes]]:
+        """The files of a folder with their marks and sums."""
+        query = "SELECT path, mark, sum FROM file WHERE folder = ?"
+        rows = self._db.execute(query, (fsencode(folder),))
+        return {fsdecode(path): (mark, total) for path, mark, total in rows}
+
+    def put_folder(self, path: str, mark: str, context: str) -> None:
+        """Remember a folder."""
+        self._db.execute("INSERT OR REPLACE INTO folder VALUES (?, ?, ?)", (fsencode(path), mark, context))
+
+    def put_marks(self, marks: Mapping[str, str]) -> None:
+        """Remember by which marks files are known from now on."""
+        rows = ((mark, fsencode(path)) for path, mark in marks.items())
+        self._db.executemany("UPDATE file SET mark = ? WHERE path = ?", rows)
+
+    def put(self, folder: str, mark: str, found: Indexed) -> None:
+        """Remember a file, in the place of what was known of it."""
+        name, where = fsencode(found.path), fsencode(folder)
+        row = (name, where, mark, found.sum, found.loud, found.until, len(found.devices))
+        columns = "(path, folder, mark, sum, loud, until, devices)"
+        number = self._db.execute(f"INSERT INTO file {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", row).lastrowid  # noqa: S608 - marks
+        for table, rows in (
+            ("device (serial, sum, same, file)", found.devices),
+            ("claim (path, value, file)", found.claims),
+            ("reference (serial, file)", [(serial,) for serial in found.references]),
+            ("swap (new, old, file)", found.swaps),
+        ):
+            if rows:
+                marks = ", ".join("?" * (len(rows[0]) + 1))
+                self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", [(*row, number) for row in rows])  # noqa: S608 - marks
+
+    def drop(self, paths: Iterable[str]) -> set[Serial]:
+        """Forget files and what is in them; the devices that they declared."""
+        gone: set[Serial] = set()
+        for path in paths:
+            for (number,) in self._db.execute("SELECT id FROM file WHERE path = ?", (fsencode(path),)).fetchall():
+                query = "SELECT serial FROM device WHERE file = ?"
+                gone |= {serial for (serial,) in self._db.execute(query, (number,))}
+                for table in _OF_A_FILE:
+                    self._db.execute(f"DELETE FROM {table} WHERE file = ?", (number,))  # noqa: S608 - ours
+                self._db.execute("DELETE FROM file WHERE id = ?", (number,))
+        return gone
+
+    def drop_folder(self, path: str) -> None:
+        """Forget a folder, which has no files any more."""
+        self._db.execute("DELETE FROM folder WHERE path = ?", (fsencode(path),))
+
+    def facts(self) -> dict[tuple[str, ...], str]:
+        """What is true of layers, and the file that witnesses it."""
+        rows = self._db.execute("SELECT fact, path FROM fact JOIN file ON file.id = fact.file")
+        return {tuple(json.loads(fact)): fsdecode(path) for fact, path in rows}
+
+    def put_facts(self, facts: Mapping[tuple[str, ...], str]) -> None:
+        """Remember what is true of layers; files that are not known witness nothing."""
+        query = "INSERT OR IGNORE INTO fact SELECT ?, id FROM file WHERE path = ?"
+        self._db.executemany(query, ((json.dumps(fact), fsencode(path)) for fact, path in facts.items()))
+
+    def where(self, paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """The folder and the mark of each of these files."""
+        query = "SELECT folder, mark FROM file WHERE path = ?"
+        rows = {path: self._db.execute(query, (fsencode(path),)).fetchone() for path in paths}
+        return {path: (fsdecode(folder), mark) for path, (folder, mark) in rows.items()}
+
+    def restless(self, today: str) -> set[str]:
+        """Files that every plan reads: loud ones, pending ones, and those whose meaning ended before `today`."""
+        query = """SELECT path FROM file WHERE loud UNION SELECT path FROM file WHERE until <> '' AND until < ?
+            UNION SELECT path FROM file WHERE id IN (SELECT file FROM device WHERE NOT same)"""
+        return {fsdecode(path) for (path,) in self._db.execute(query, (today,))}
+
+    def known(self, serial: str) -> tuple[bytes, str] | None:
+        """The sum of a device's desired fields, and its file; None if it is not declared."""
+        query = """SELECT device.sum, path FROM device JOIN file ON file.id = device.file
+            WHERE serial = ? COLLATE NOCASE AND serial = ?"""
+        row = self._db.execute(query, (serial, serial)).fetchone()
+        return (row[0], fsdecode(row[1])) if row else None
+
+    def put_same(self, serials: Iterable[tuple[Serial, bool]]) -> None:
+        """Remember whether the state holds just what is desired."""
+        query = "UPDATE device SET same = ? WHERE serial = ? COLLATE NOCASE AND serial = ?"
+        self._db.executemany(query, ((same, serial, serial) for serial, same in serials))
+
+    def count(self) -> int:
+        """How many devices are declared."""
+        found: int = self._db.execute("SELECT COALESCE(SUM(devices), 0) FROM file").fetchone()[0]
+        return found
+
+    def serials(self) -> Iterator[Serial]:
+        """Every declared device."""
+        return (serial for (serial,) in self._db.execute("SELECT serial FROM device"))
+
+    def inside(self, paths: Iterable[str]) -> set[Serial]:
+        """The devices that these files declare."""
+        query = "SELECT serial FROM device WHERE file = (SELECT id FROM file WHERE path = ?)"
+        return {serial for path in paths for (serial,) in self._db.execute(query, (fsencode(path),))}
+
+    def undeclared(self, serials: Iterable[Serial]) -> Iterator[Serial]:
+        """Those of `serials` that no file declares."""
+        query = "SELECT 1 FROM device WHERE serial = ? COLLATE NOCASE AND serial = ?"
+        return (serial for serial in serials if self._db.execute(query, (serial, serial)).fetchone() is None)
+
+    def extra(self) -> set[Serial]:
+        """Devices that the state holds and no file declared."""
+        return {Serial(serial) for (serial,) in self._db.execute("SELECT serial FROM extra")}
+
+    def put_extra(self, serials: Iterable[Serial]) -> None:
+        """Remember these as `extra`, and no others."""
+        self._db.execute("DELETE FROM extra")
+        self._db.executemany("INSERT INTO extra VALUES (?)", ((serial,) for serial in serials))
+
+    def swaps(self) -> dict[Serial, str]:
+        """Devices that are declared to replace another, and their files."""
+        rows = self._db.execute("SELECT new, path FROM swap JOIN file ON file.id = swap.file")
+        return {new: fsdecode(path) for new, path in rows}
+
+    def complete(self) -> None:
+        """Make what was put quick to find. Before, nothing below may be asked."""
+        for statement in _INDEXES.split(";"):
+            self._db.execute(statement)
+
+    def conflicts(self) -> set[str]:
+        """Files that do not go together: their devices, their unique values, or what they refer to."""
+        queries = (
+            """SELECT file FROM device WHERE serial COLLATE NOCASE IN
+                (SELECT serial FROM device GROUP BY serial COLLATE NOCASE HAVING COUNT(*) > 1)""",
+            """SELECT file FROM claim JOIN (SELECT path AS p, value AS v FROM claim GROUP BY path, value
+                HAVING COUNT(*) > 1) ON path = p AND value = v""",
+            """SELECT file FROM reference WHERE NOT EXISTS
+                (SELECT 1 FROM device WHERE serial = reference.serial COLLATE NOCASE AND serial = reference.serial)""",
+            """SELECT swap.file FROM swap JOIN device ON device.serial = old COLLATE NOCASE AND device.serial = old
+                UNION SELECT device.file FROM swap JOIN device
+                ON device.serial = old COLLATE NOCASE AND device.serial = old""",
+            "SELECT file FROM swap WHERE old IN (SELECT old FROM swap GROUP BY old HAVING COUNT(*) > 1)",
+        )
+        numbers = {number for query in queries for (number,) in self._db.execute(query)}
+        found = (self._db.execute("SELECT path FROM file WHERE id = ?", (number,)).fetchone() for number in numbers)
+        return {fsdecode(path) for (path,) in found}
+
+    def keep(self) -> None:
+        """Let what was done stay. What cannot be written stays undone: the next plan costs more, and is the same."""
+        with suppress(sqlite3.Error, OSError):
+            self._db.commit()
+            if self._fresh and self._place:
+                self._db.close()
+                with self._fresh.open("rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(self._fresh, self._place)  # noqa: PTH105 - over what another plan put there meanwhile
+
+
+@contextmanager
+def opened(place: Path | None, context: str, *, anew: bool = False) -> Iterator[Index]:
+    """The index at `place`; an empty one where there is none, it is damaged, or of another format or `context`.
+
+    `anew`: empty in any case. Without a place, or where none can be written, it is a temporary one.
+    """
+    db = _present(place, context) if place and not anew else None
+    if db is not None:
+        with closing(db):
+            yield Index(db, fresh=None, place=place)
+        return
+    with tempfile.TemporaryDirectory(prefix="reconciler-", dir=_folder(place), ignore_cleanup_errors=True) as folder:
+        fresh = Path(folder) / "index.db"
+        with closing(_connected(fresh)) as db:
+            db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
+            db.execute("INSERT INTO meta VALUES ('format', ?), ('context', ?)", (str(FORMAT), context))
+            yield Index(db, fresh=fresh, place=place if _folder(place) else None)
+
+
+def _present(place: Path, context: str) -> sqlite3.Connection | None:
+    """A connection to a whole index of this context that is ours; None if there is none."""
+    with suppress(sqlite3.Error, OSError):
+        if not place.is_file() or place.stat().st_uid != os.getuid():
+            return None
+        db = _connected(place)
+        with suppress(sqlite3.Error):
+            meta: dict[str, Any] = dict(db.execute("SELECT key, value FROM meta"))
+            if (meta.get("format"), meta.get("context")) == (str(FORMAT), context):
+                return db
+        db.close()
+    return None
+
+
+def _connected(place: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(place, timeout=0.2, isolation_level="DEFERRED", cached_statements=64)
+    db.execute("PRAGMA cache_size = -16384")
+    return db
+
+
+def _folder(place: Path | None) -> Path | None:
+    """The folder of the index, made if need be; None where nothing can be written."""
+    if place is None:
+        return None
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return place.parent if os.access(place.parent, os.W_OK) else None
