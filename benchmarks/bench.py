@@ -16,8 +16,8 @@ import documents
 import peers
 import plans
 import results
-from measure import Cost
-from place import Place, outside, work_tree
+from measure import Cost, machine
+from place import Place, clone, outside, work_tree
 from results import Measured, rounded
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "device.schema.json"
@@ -25,6 +25,7 @@ SIZES = (1_000, 10_000, 100_000)
 LISTED = 1_000
 """Devices a file, where a fleet has lists."""
 MOST_FOR_PEERS = 10_000
+MILLION = 1_000_000
 
 
 def main() -> None:
@@ -32,19 +33,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="*", default=[*SIZES], metavar="N", help="devices, one file each")
     parser.add_argument("--lists", type=int, nargs="*", metavar="N", help=f"devices, {LISTED:,} a file")
-    parser.add_argument("--million", action="store_true", help=f"only 1,000,000 devices, {LISTED:,} a file")
+    parser.add_argument("--million", action="store_true", help=f"only {MILLION:,} devices, {LISTED:,} a file")
     parser.add_argument("--peers", action="store_true", help=f"run peers above {MOST_FOR_PEERS:,} devices, too")
-    parser.add_argument("--runs", type=int, default=3, help="of our own commands; the median counts")
+    parser.add_argument("--runs", type=int, help="of our own commands; the median counts (3; 1 for a million devices)")
     parser.add_argument("--documents", action="store_true", help="only write tables and plot anew from results.json")
     options = parser.parse_args()
     lists = options.lists if options.lists is not None else [size for size in options.sizes if size > LISTED]
     wanted = [*((size, 1) for size in options.sizes), *((size, LISTED) for size in lists)]
     if options.million:
-        wanted = [(1_000_000, LISTED)]
+        wanted = [(MILLION, LISTED)]
     for devices, per_file in [] if options.documents else wanted:
         with_peers = per_file == 1 and (options.peers or devices <= MOST_FOR_PEERS)
+        runs = options.runs or (3 if devices < MILLION else 1)
         with TemporaryDirectory(prefix="reconciler-bench-") as temporary:
-            one = measured(Path(temporary), devices, per_file, runs=options.runs, with_peers=with_peers)
+            one = measured(Path(temporary), devices, per_file, runs=runs, with_peers=with_peers)
         results.save(results.merged(results.load(), one))
     documents.write(results.load())
 
@@ -66,7 +68,17 @@ def measured(folder: Path, devices: int, per_file: int, *, runs: int, with_peers
             figures[name], programs[name] = rounded(cost), program
             print(f"{told}: {program}: {cost.cpu:.2f} s CPU, {cost.wall:.2f} s wall", file=sys.stderr, flush=True)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return Measured(devices, place.files, per_file, runs, today, results.machine(), figures, changed, programs)
+    return Measured(
+        devices,
+        place.files,
+        per_file,
+        runs,
+        today,
+        machine("pyyaml", "jsonschema-rs", "deepdiff"),
+        figures,
+        changed,
+        programs,
+    )
 
 
 def ours(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
@@ -75,6 +87,8 @@ def ours(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
     yield "validate", plans.validate(place)
     yield from plans.first(place, runs)
     yield "no-op", plans.unchanged(place, runs)
+    if place.per_file == 1:
+        yield "no-op-clone", plans.unchanged(clone(place, place.folder.with_name("clone")), 1)
     yield "percent", plans.changed(place, runs, plans.one_percent(place))
     if place.per_file == 1:
         copy = outside(place, place.folder.with_name("outside"))

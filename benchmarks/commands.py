@@ -40,6 +40,6 @@ READ_AND_HASH: Command = [sys.executable, "-c", _HASH]
 PARSE: Command = [sys.executable, "-c", _PARSE]
 GIT_STATUS: Command = ["git", "status"]
 
-_RECONCILER = Path(sys.executable).with_name("reconciler")
-PLAN: Command = [_RECONCILER, "plan"]
-VALIDATE: Command = [_RECONCILER, "validate"]
+RECONCILER = Path(sys.executable).with_name("reconciler")
+PLAN: Command = [RECONCILER, "plan"]
+VALIDATE: Command = [RECONCILER, "validate"]

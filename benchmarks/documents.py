@@ -13,7 +13,8 @@ from results import Measured
 from work import SHORT, TARGETS, WORK, floor_of
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = (ROOT / "benchmarks" / "README.md", ROOT / "docs" / "performance.md")
+README = ROOT / "benchmarks" / "README.md"
+DOCUMENTS = (README, ROOT / "docs" / "performance.md")
 PLOT = ROOT / "docs" / "performance.svg"
 BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- /measured -->)", re.DOTALL)
 
@@ -41,7 +42,7 @@ def every_figure(fleets: Iterable[Measured]) -> Iterator[str]:
                 words = f"{one.programs[name]}: {words}" if name in one.programs else words  # noqa: PLW2901
                 figures = f"{_seconds(cost.cpu)} | {_seconds(cost.wall)} | {cost.memory:.0f}"
                 yield f"| {words} | {figures} | {_beside(one, name)} | {_verdicts(one, name)} |"
-        yield from ("", f"Median of {one.runs}; `validate` and peers once. {one.date}, {one.machine}.", "")
+        yield from ("", f"{_runs(one)} {one.date}, {one.machine}.", "")
 
 
 def growth(fleets: Iterable[Measured]) -> Iterator[str]:
@@ -94,6 +95,10 @@ def machines(fleets: Iterable[Measured]) -> Iterator[str]:
 
 def _called(one: Measured) -> str:
     return f"{one.devices:,} devices, " + ("one file each" if one.per_file == 1 else f"{one.per_file:,} a file")
+
+
+def _runs(one: Measured) -> str:
+    return f"Median of {one.runs} runs; `validate`, the clone and peers once." if one.runs > 1 else "One run."
 
 
 def _beside(one: Measured, name: str) -> str:

@@ -1,11 +1,14 @@
 """What one run of a program costs, as the kernel counted it."""
 
 import os
+import platform
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeAlias
@@ -69,3 +72,12 @@ def _on_one_core(pinned: bool) -> Iterator[None]:  # noqa: FBT001 - as `cost` wa
 def median(costs: Sequence[Cost]) -> Cost:
     """The run in the middle by CPU seconds."""
     return sorted(costs, key=lambda one: one.cpu)[len(costs) // 2]
+
+
+def machine(*packages: str) -> str:
+    """What figures depend on: processor, system, and the versions of what does the work."""
+    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    git = subprocess.run(["git", "--version"], capture_output=True, encoding="utf-8", check=True).stdout.split()[2]
+    cores = f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, {platform.system()}"
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"{cores}, Python {platform.python_version()}, git {git}, {versions}"

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -57,9 +57,17 @@ def outside(place: Place, folder: Path) -> Place:
     folder.mkdir()
     for name in ("inventory", "reconciler.toml", ".reconciler"):
         subprocess.run(["cp", "-R", place.folder / name, folder / name], check=True)
-    forget(outside := Place(folder, place.devices, place.files, place.per_file, tracked=False))
+    copied = replace(place, folder=folder, tracked=False)
+    forget(copied)
     time.sleep(RACY)
-    return outside
+    return copied
+
+
+def clone(place: Place, folder: Path) -> Place:
+    """The same commit checked out just now, with what `.reconciler` held: a job in CI that has a cache."""
+    _git(place.folder, "clone", "--quiet", "--shared", ".", str(folder))
+    subprocess.run(["cp", "-R", place.folder / ".reconciler", folder], check=True)
+    return replace(place, folder=folder)
 
 
 def forget(place: Place) -> None:

@@ -9,19 +9,16 @@ from place import Place, edited, forget
 
 EMPTY = {"RECONCILER_STATE": "sqlite:.reconciler/empty.db"}
 
-Measured = tuple[str, Cost]
-"""The name of a piece of work, as in WORK of results.py, and what it cost."""
 
-
-def floor(place: Place, runs: int) -> Iterator[Measured]:
-    """The least that is possible here."""
+def floor(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
+    """The least that is possible here: what each floor of work.py costs."""
     yield "imports", _median(place, runs, commands.IMPORTS, "imported")
     yield "hash", _median(place, runs, commands.READ_AND_HASH, "\n")
     yield "git-status", _median(place, runs, commands.GIT_STATUS, "nothing to commit")
     yield "parse", _median(place, runs, commands.PARSE, "events", pinned=False)
 
 
-def first(place: Place, runs: int) -> Iterator[Measured]:
+def first(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
     """Plans that find no index: of a fleet that is new, and of one that is as applied."""
     for name, says, environ in (("adopt", f"{place.devices:,} to adopt", EMPTY), ("first", "No changes", {})):
         costs = []
@@ -42,10 +39,11 @@ def unchanged(place: Place, runs: int) -> Cost:
 
 
 def changed(place: Place, runs: int, count: int) -> Cost:
-    """A plan after `count` files changed, uncommitted.
+    """A plan after `count` files, and no others, changed since the plan before; uncommitted.
 
     In every run to other values: a plan remembers what it read.
     """
+    warm(place)  # files that were edited earlier are as before now
     costs = []
     for _ in range(runs):
         with edited(place, count, mark=uuid4().hex):

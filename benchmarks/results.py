@@ -1,13 +1,9 @@
 """The figures of a benchmark as a file: one entry a fleet, replaced when that fleet is measured again."""
 
 import json
-import os
-import platform
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +57,6 @@ def save(fleets: Iterable[Measured], file: Path = FILE) -> None:
 def rounded(cost: Cost) -> Cost:
     """To the millisecond and the tenth of a MiB: there is no more to know."""
     return Cost(round(cost.cpu, 3), round(cost.wall, 3), round(cost.memory, 1))
-
-
-def machine() -> str:
-    """What the figures depend on: processor, system, and the versions of what does the work."""
-    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pyyaml", "jsonschema-rs", "deepdiff"))
-    git = subprocess.run(["git", "--version"], capture_output=True, encoding="utf-8", check=True).stdout.split()[2]
-    cores = f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}"
-    return f"{cores}, {platform.system()}, Python {platform.python_version()}, git {git}, {packages}"
 
 
 def _fleet(item: dict[str, Any]) -> Measured:

@@ -19,6 +19,7 @@ WORK = {
     **FLOORS,
     "no-op": "**`plan`, nothing changed**",
     "no-op-outside": "**`plan`, nothing changed, outside of a git work tree**",
+    "no-op-clone": "**`plan`, nothing changed, in a clone made just now with the index of another**",
     "percent": "**`plan`, 1 % of the files changed**",
     "percent-outside": "**`plan`, 1 % of the files changed, outside of a git work tree**",
     "adopt": "**first `plan`, of a new fleet**",
@@ -33,6 +34,7 @@ WORK = {
 BESIDE: Mapping[str, tuple[Resource, tuple[str, ...]]] = {
     "no-op": ("cpu", ("hash", "imports")),
     "no-op-outside": ("cpu", ("hash", "imports")),
+    "no-op-clone": ("cpu", ("hash", "imports")),
     "percent": ("cpu", ("hash", "imports")),
     "percent-outside": ("cpu", ("hash", "imports")),
     "adopt": ("wall", ("parse", "imports")),
