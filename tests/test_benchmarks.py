@@ -41,16 +41,19 @@ def figures(devices: int, *, per_file: int = 1, peers: bool = False) -> results.
 
 
 def test_every_command_of_the_benchmark_does_what_it_should(tmp_path: Path) -> None:
-    one = bench.measured(tmp_path, 200, 1, runs=1, with_peers=False)
+    one = bench.measured(tmp_path, 50, 1, runs=1, with_peers=False)
 
     assert one.figures.keys() == work.WORK.keys() - set(results.PEERS)
-    assert list(one.changed) == [1, 10]
+    assert list(one.changed) == [1]
     assert min(cost.wall for cost in [*one.figures.values(), *one.changed.values()]) > 0
 
 
-def test_the_fleet_is_as_applied_in_long_lists_too_and_a_run_that_says_otherwise_is_a_failure(tmp_path: Path) -> None:
-    lists = place.work_tree(tmp_path / "lists", 300, 100)
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> place.Place:
+    return place.work_tree(tmp_path_factory.mktemp("lists"), 300, 100)
 
+
+def test_a_fleet_in_long_lists_is_as_applied_and_a_run_that_says_otherwise_is_a_failure(lists: place.Place) -> None:
     plans.warm(lists)
 
     assert lists.files == 3
@@ -58,16 +61,14 @@ def test_the_fleet_is_as_applied_in_long_lists_too_and_a_run_that_says_otherwise
         plans.validate(replace(lists, devices=301))
 
 
-def test_edited_files_are_as_before_afterwards(tmp_path: Path) -> None:
-    fleet = place.work_tree(tmp_path, 120, 1)
-    files = {file: file.read_text() for file in (tmp_path / "inventory").rglob("*.yaml")}
+def test_edited_files_are_as_before_afterwards(lists: place.Place) -> None:
+    files = {file: file.read_text() for file in (lists.folder / "inventory").rglob("*.yaml")}
 
-    with place.edited(fleet, 12, mark="moved"):
+    with place.edited(lists, 2, mark="moved"):
         edited = [file for file, text in files.items() if file.read_text() != text]
-        marked = [file for file in files if "assigned_user: moved@example.com" in file.read_text()]
+        marked = [file.read_text().count("assigned_user: moved@example.com") for file in edited]
 
-    assert len(edited) == 12
-    assert sorted(edited) == sorted(marked)
+    assert marked == [1, 1]
     assert {file: file.read_text() for file in files} == files
 
 
