@@ -55,18 +55,20 @@ def measured(folder: Path, devices: int, per_file: int, *, runs: int, with_peers
     """Make a fleet in `folder` and measure all there is to measure about it."""
     begun = time.monotonic()
     place = work_tree(folder / "fleet", devices, per_file)
-    told = f"{devices:,} devices in {place.files:,} files"
-    print(f"{told}: made in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    figures: dict[str, Cost] = {}
-    for name, cost in ours(place, runs):
-        figures[name] = rounded(cost)
-        print(f"{told}: {name}: {cost.cpu:.2f} s CPU, {cost.wall:.2f} s wall", file=sys.stderr, flush=True)
-    changed = {count: rounded(plans.changed(place, 1, count)) for count in _tens(place) if per_file == 1}
+    fleet = f"{devices:,} devices in {place.files:,} files"
+    print(f"{fleet}: made in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+
+    def told(what: str, cost: Cost) -> Cost:
+        print(f"{fleet}: {what}: {cost.cpu:.2f} s CPU, {cost.wall:.2f} s wall", file=sys.stderr, flush=True)
+        return rounded(cost)
+
+    figures = {name: told(name, cost) for name, cost in ours(place, runs)}
+    counts = _tens(place) if per_file == 1 else []
+    changed = {count: told(f"{count:,} changed", plans.changed(place, 1, count)) for count in counts}
     programs: dict[str, str] = {}
     if with_peers:
         for name, program, cost in peers.peers(folder / "peers", place.folder / "inventory", SCHEMA, devices):
-            figures[name], programs[name] = rounded(cost), program
-            print(f"{told}: {program}: {cost.cpu:.2f} s CPU, {cost.wall:.2f} s wall", file=sys.stderr, flush=True)
+            figures[name], programs[name] = told(program, cost), program
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     return Measured(
         devices,

@@ -40,7 +40,7 @@ def every_figure(fleets: Iterable[Measured]) -> Iterator[str]:
             if name in one.figures:
                 cost = one.figures[name]
                 words = f"{one.programs[name]}: {words}" if name in one.programs else words  # noqa: PLW2901
-                figures = f"{_seconds(cost.cpu)} | {_seconds(cost.wall)} | {cost.memory:.0f}"
+                figures = f"{_short(cost.cpu)} | {_short(cost.wall)} | {cost.memory:.0f}"
                 yield f"| {words} | {figures} | {_beside(one, name)} | {_verdicts(one, name)} |"
         yield from ("", f"{_runs(one)} {one.date}, {one.machine}.", "")
 
@@ -60,7 +60,7 @@ def changed(fleets: Iterable[Measured]) -> Iterator[str]:
     one = max((one for one in fleets if one.changed), key=lambda one: one.files)
     yield from (f"| of {one.files:,} files changed | CPU s | wall s | peak MiB |", "|---:|---:|---:|---:|")
     for count, cost in {0: one.figures["no-op"], **one.changed}.items():
-        yield f"| {count:,} | {_seconds(cost.cpu)} | {_seconds(cost.wall)} | {cost.memory:.0f} |"
+        yield f"| {count:,} | {_short(cost.cpu)} | {_short(cost.wall)} | {cost.memory:.0f} |"
 
 
 def targets(fleets: Iterable[Measured]) -> Iterator[str]:
@@ -73,7 +73,7 @@ def targets(fleets: Iterable[Measured]) -> Iterator[str]:
         told = "not measured yet | "
         if one and target.work in one.figures:
             cost = one.figures[target.work]
-            told = f"{target.measured(cost):.3g} | {'met' if target.met(cost) else '**missed**'}"
+            told = f"{_short(target.measured(cost))} | {'met' if target.met(cost) else '**missed**'}"
         yield f"| {WORK[target.work].strip('*')} | {target.devices:,}{files} | {target} | {told} |"
 
 
@@ -84,7 +84,7 @@ def _by_size(fleets: Sequence[Measured], size: Callable[[Measured], str]) -> Ite
         costs = [one.figures.get(name) for one in fleets]
         program = next((one.programs[name] for one in fleets if name in one.programs), "")
         if any(costs):
-            cells = " | ".join(_seconds(cost.cpu) if cost else "" for cost in costs)
+            cells = " | ".join(_short(cost.cpu) if cost else "" for cost in costs)
             yield f"| {f'{program}: ' if program else ''}{words} | {cells} |"
 
 
@@ -104,7 +104,7 @@ def _runs(one: Measured) -> str:
 def _beside(one: Measured, name: str) -> str:
     if found := floor_of(name, one.figures):
         floor, ratio = found
-        return f"{ratio:.2g} times {SHORT[floor]}"
+        return f"{ratio:.0f} times {SHORT[floor]}" if ratio >= 10 else f"{ratio:.2g} times {SHORT[floor]}"  # noqa: PLR2004
     return ""
 
 
@@ -116,8 +116,8 @@ def _verdicts(one: Measured, name: str) -> str:
     )
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f}" if seconds < 100 else f"{seconds:,.0f}"  # noqa: PLR2004 - three digits tell enough
+def _short(number: float) -> str:
+    return f"{number:.2f}" if number < 100 else f"{number:,.0f}"  # noqa: PLR2004 - three digits tell enough
 
 
 BLOCKS: dict[str, Callable[[Sequence[Measured]], Iterator[str]]] = {
