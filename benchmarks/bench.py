@@ -1,119 +1,107 @@
-"""What `validate` and a plan without changes cost for a large fleet, beside the least that is possible and the peers.
+"""What a plan costs, for fleets of several sizes, beside the least that is possible and the same job done by peers.
 
-Rewrites the table in benchmarks/README.md. Everything it makes is in a temporary folder.
+Writes benchmarks/results.json, and from it the tables and the plot of benchmarks/README.md and docs/performance.md. A
+fleet that is not measured now keeps its figures. Everything else that it makes is in a temporary folder.
 """
 
 import argparse
-import os
-import platform
-import re
-import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import fleet
+import documents
 import peers
-from measure import Command, Cost, cost, median
+import plans
+import results
+from measure import Cost, machine
+from place import Place, clone, outside, work_tree
+from results import Measured, rounded
 
-ROOT = Path(__file__).resolve().parent.parent
-README = Path(__file__).with_name("README.md")
-RECONCILER = Path(sys.executable).with_name("reconciler")
-SETTINGS = "[api]\nrate_per_second = 1000\nburst = 1000\n[guard]\nmax_changed_pct = 100\n"
-READ_ALL = """
-import hashlib, pathlib
-total = hashlib.sha256()
-for file in sorted(pathlib.Path("inventory").rglob("*.yaml")):
-    total.update(file.read_bytes())
-print(total.hexdigest())
-"""
+SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "device.schema.json"
+SIZES = (1_000, 10_000, 100_000)
+LISTED = 1_000
+"""Devices a file, where a fleet has lists."""
+MOST_FOR_PEERS = 10_000
+MILLION = 1_000_000
 
 
 def main() -> None:
-    """Measure, print, and rewrite the table."""
+    """Measure each fleet, write its figures as soon as they are there, then rewrite the documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--devices", type=int, default=10_000)
-    parser.add_argument("--runs", type=int, default=3, help="of our own commands; the median counts")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[*SIZES], metavar="N", help="devices, one file each")
+    parser.add_argument("--lists", type=int, nargs="*", metavar="N", help=f"devices, {LISTED:,} a file")
+    parser.add_argument("--million", action="store_true", help=f"only {MILLION:,} devices, {LISTED:,} a file")
+    parser.add_argument("--peers", action="store_true", help=f"run peers above {MOST_FOR_PEERS:,} devices, too")
+    parser.add_argument("--runs", type=int, help="of our own commands; the median counts (3; 1 for a million devices)")
+    parser.add_argument("--documents", action="store_true", help="only write tables and plot anew from results.json")
     options = parser.parse_args()
-    with TemporaryDirectory(prefix="reconciler-bench-") as temporary:
-        folder = Path(temporary)
-        fleet.write(folder / "inventory", options.devices)
-        (folder / "reconciler.toml").write_text(SETTINGS)
-        rows = [*ours(folder, options.devices, options.runs), *_theirs(folder, options.devices)]
-    table = _table(rows, options.devices, options.runs)
-    print(table)
-    begin, end = "<!-- measured -->", "<!-- /measured -->"
-    text = README.read_text()
-    README.write_text(re.sub(f"{begin}.*{end}", f"{begin}\n{table}\n{end}", text, flags=re.DOTALL))
+    lists = options.lists if options.lists is not None else [size for size in options.sizes if size > LISTED]
+    wanted = [*((size, 1) for size in options.sizes), *((size, LISTED) for size in lists)]
+    if options.million:
+        wanted = [(MILLION, LISTED)]
+    for devices, per_file in [] if options.documents else wanted:
+        with_peers = per_file == 1 and (options.peers or devices <= MOST_FOR_PEERS)
+        runs = options.runs or (3 if devices < MILLION else 1)
+        with TemporaryDirectory(prefix="reconciler-bench-") as temporary:
+            one = measured(Path(temporary), devices, per_file, runs=runs, with_peers=with_peers)
+        results.save(results.merged(results.load(), one))
+    documents.write(results.load())
 
 
-def ours(folder: Path, devices: int, runs: int) -> Iterator[tuple[str, Cost]]:
-    """What each of our own commands costs, run in `folder` with the fleet in it."""
+def measured(folder: Path, devices: int, per_file: int, *, runs: int, with_peers: bool) -> Measured:
+    """Make a fleet in `folder` and measure all there is to measure about it."""
+    begun = time.monotonic()
+    place = work_tree(folder / "fleet", devices, per_file)
+    fleet = f"{devices:,} devices in {place.files:,} files"
+    print(f"{fleet}: made in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
 
-    def measured(*command: str | Path, says: str) -> Cost:
-        return median([cost(command, cwd=folder, says=(says,)) for _ in range(runs)])
+    def told(what: str, cost: Cost) -> Cost:
+        print(f"{fleet}: {what}: {cost.cpu:.2f} s CPU, {cost.wall:.2f} s wall", file=sys.stderr, flush=True)
+        return rounded(cost)
 
-    yield "read and hash every file, and nothing else", measured(sys.executable, "-c", READ_ALL, says="\n")
-    yield "`reconciler --version`", measured(RECONCILER, "--version", says="reconciler")
-    yield "**`reconciler validate`**", measured(RECONCILER, "validate", says=f"{devices:,} devices")
-    with _sandbox(folder) as environ:
-        command = (RECONCILER, "apply", "--auto-approve")
-        once = cost(command, cwd=folder, says=(f"{devices:,} applied",), environ=environ)
-    yield "`reconciler apply` of them all, once, to the sandbox on the same machine", once
-    yield "**`reconciler plan`, nothing changed**", measured(RECONCILER, "plan", says="No changes")
-
-
-@contextmanager
-def _sandbox(folder: Path) -> Iterator[dict[str, str]]:
-    command: Command = [RECONCILER, "--quiet", "sandbox", "--port", "0", "--seed-inventory", "inventory"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, encoding="utf-8") as server:
-        exported: dict[str, str] = {}
-        for line in server.stdout or ():
-            exported.update(re.findall(r"export (\w+)=(\S+)", line))
-            if "RECONCILER_TOKEN" in exported:
-                break
-        try:
-            yield exported
-        finally:
-            server.terminate()
-
-
-def _theirs(folder: Path, devices: int) -> Iterator[tuple[str, Cost]]:
-    schema = ROOT / "schemas" / "device.schema.json"
-    results = {
-        "validate the same files": peers.check_jsonschema_validate(
-            _fresh(folder / "check"), folder / "inventory", schema
-        ),
-        "plan as many DNS records, nothing changed": peers.octodns_no_op_plan(_fresh(folder / "octodns"), devices),
-    }
-    for job, result in results.items():
-        if result:
-            yield f"{result[0]}: {job}", result[1]
+    figures = {name: told(name, cost) for name, cost in ours(place, runs)}
+    counts = _tens(place) if per_file == 1 else []
+    changed = {count: told(f"{count:,} changed", plans.changed(place, 1, count)) for count in counts}
+    programs: dict[str, str] = {}
+    if with_peers:
+        for name, program, cost in peers.peers(folder / "peers", place.folder / "inventory", SCHEMA, devices):
+            figures[name], programs[name] = told(program, cost), program
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return Measured(
+        devices,
+        place.files,
+        per_file,
+        runs,
+        today,
+        machine("pyyaml", "jsonschema-rs", "deepdiff"),
+        figures,
+        changed,
+        programs,
+    )
 
 
-def _fresh(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+def ours(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
+    """The floors, then our own commands, in a work tree; for one device a file, then the same outside of any."""
+    yield from plans.floor(place, runs)
+    yield "validate", plans.validate(place)
+    yield from plans.first(place, runs)
+    yield "no-op", plans.unchanged(place, runs)
+    if place.per_file == 1:
+        yield "no-op-clone", plans.unchanged(clone(place, place.folder.with_name("clone")), 1)
+    yield "percent", plans.changed(place, runs, plans.one_percent(place))
+    if place.per_file == 1:
+        copy = outside(place, place.folder.with_name("outside"))
+        plans.warm(copy)
+        yield "no-op-outside", plans.unchanged(copy, runs)
+        yield "percent-outside", plans.changed(copy, runs, plans.one_percent(copy))
 
 
-def _table(rows: list[tuple[str, Cost]], devices: int, runs: int) -> str:
-    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    machine = f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, {platform.system()}"
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pyyaml", "jsonschema-rs", "deepdiff", "httpx"))
-    lines = [
-        f"{devices:,} devices, one file each, sixteen values a device; median of {runs} runs (others: one run).",
-        "",
-        "| | CPU s | wall s | peak MiB |",
-        "|---|---:|---:|---:|",
-        *(f"| {name} | {one.cpu:.2f} | {one.wall:.2f} | {one.memory:.0f} |" for name, one in rows),
-        "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine}, Python {platform.python_version()}, {packages}.",
-    ]
-    return "\n".join(lines)
+def _tens(place: Place) -> list[int]:
+    """1, 10, 100 and so on, up to a tenth of the files."""
+    return [10**power for power in range(len(str(place.files)) - 1)]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
-"""A believable fleet of any size, the same for the same seed: sixteen leaf values a device, in folders by site."""
+"""A believable fleet of any size, the same for the same seed: sixteen values a device, four and more from layers.
+
+Folders hold 250 files. Each has its defaults, the whole inventory has some, and a group selects the kiosks.
+"""
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+
+from reconciler.model import Json
 
 MODELS = {
     "laptop": (("Dell", "Latitude 5520"), ("Lenovo", "ThinkPad T14"), ("HP", "EliteBook 840")),
@@ -15,59 +21,139 @@ MODELS = {
 STATUSES = ("active", "active", "active", "active", "inactive", "maintenance", "provisioning")
 UNITS = ("IT Department", "Facilities", "Field Operations", "Retail", "Engineering")
 DEVICES_PER_SITE = 250
+FILES_PER_FOLDER = 250
 
-
-def fleet(count: int, *, seed: int = 1) -> Iterator[tuple[str, str, str]]:
-    """`count` devices as (site, serial number, YAML mapping)."""
-    chance = random.Random(seed)
-    for number in range(count):
-        site = f"site-{number // DEVICES_PER_SITE:03}"
-        kind = chance.choice(list(MODELS))
-        maker, model = chance.choice(MODELS[kind])
-        bought = chance.randrange(2019, 2026)
-        month = chance.randrange(1, 13)
-        serial = f"{kind[:2].upper()}{number:08}"
-        flag = chance.choice(("true", "false"))
-        yield (
-            site,
-            serial,
-            f"""\
+DEFAULTS = """\
+configuration:
+  backup_enabled: true
+  encryption_status: enabled
+"""
+FOLDER = """\
+organization_unit: {unit}
+custom_fields:
+  cost_center: {center}
+"""
+GROUP = """\
+group: kiosks
+select:
+  device_type: kiosk
+set:
+  configuration:
+    idle_reset_seconds: 60
+"""
+DEVICE = """\
 serial_number: {serial}
-name: {kind.replace("-", " ").title()} {number}
-status: {chance.choice(STATUSES)}
-location: "{site}: Floor {chance.randrange(9)} - Room {chance.randrange(100, 600)}"
-assigned_user: user{chance.randrange(count)}@example.com
-organization_unit: {chance.choice(UNITS)}
+name: {name}
+status: {status}
+location: "{location}"
+assigned_user: {user}
 device_type: {kind}
 manufacturer: {maker}
 model: {model}
 configuration:
-  auto_update: {flag}
-  backup_enabled: true
-  encryption_status: enabled
-  compliance_profile: profile-{chance.randrange(12)}
+  auto_update: {auto_update}
+  compliance_profile: {profile}
 custom_fields:
-  purchase_date: "{bought}-{month:02}-15"
-  warranty_expiry: "{bought + 3}-{month:02}-15"
-  cost_center: CC-{chance.randrange(40):03}
-tags: [{kind}, {site}, batch-{chance.randrange(100)}]
-""",
-        )
+  purchase_date: "{bought}"
+  warranty_expiry: "{expiry}"
+tags: [{tags}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A device: its file below the inventory, the YAML mapping there, and what it holds once the layers are merged."""
+
+    file: str
+    serial: str
+    text: str
+    fields: dict[str, Json]
+
+
+def fleet(count: int, *, per_file: int = 1, seed: int = 1) -> Iterator[Member]:
+    """`count` devices, those of one file after each other."""
+    chance = random.Random(seed)
+    file = ""
+    for number in range(count):
+        kind = chance.choice(list(MODELS))
+        serial = f"{kind[:2].upper()}{number:08}"
+        folder = number // per_file // FILES_PER_FOLDER
+        if number % per_file == 0:
+            file = f"area-{folder:04}/{serial}.yaml"
+        site = f"site-{number // DEVICES_PER_SITE:03}"
+        tags: list[Json] = [kind, site, f"batch-{chance.randrange(100)}"]
+        own = _own(chance, kind, site, number, count)
+        text = DEVICE.format(serial=serial, tags=", ".join(map(str, tags)), **own)
+        yield Member(file, serial, text, _merged(own, tags, _shared(folder)))
 
 
 def write(inventory: Path, count: int, *, per_file: int = 1, seed: int = 1) -> int:
-    """Write the fleet as files of `per_file` devices, in a folder per site; the number of files."""
+    """Write the fleet, `per_file` devices a file, and the layers above it; the number of files that declare devices."""
+    (inventory / "_groups").mkdir(parents=True)
+    (inventory / "_defaults.yaml").write_text(DEFAULTS)
+    (inventory / "_groups" / "kiosks.yaml").write_text(GROUP)
     files = 0
-    for site, devices in groupby(fleet(count, seed=seed), key=lambda device: device[0]):
-        folder = inventory / site
-        folder.mkdir(parents=True)
-        members = list(devices)
-        for start in range(0, len(members), per_file):
-            chunk = members[start : start + per_file]
-            file = folder / f"{chunk[0][1]}.yaml"
-            file.write_text(chunk[0][2] if per_file == 1 else _listed([text for _, _, text in chunk]))
-            files += 1
+    for name, members in groupby(fleet(count, per_file=per_file, seed=seed), key=lambda member: member.file):
+        file = inventory / name
+        if files % FILES_PER_FOLDER == 0:
+            file.parent.mkdir()
+            (file.parent / "_defaults.yaml").write_text(FOLDER.format(**_shared(files // FILES_PER_FOLDER)))
+        texts = [member.text for member in members]
+        file.write_text(texts[0] if per_file == 1 else _listed(texts))
+        files += 1
     return files
+
+
+def _own(chance: random.Random, kind: str, site: str, number: int, count: int) -> dict[str, str]:
+    """What the device's own file says."""
+    maker, model = chance.choice(MODELS[kind])
+    bought, month = chance.randrange(2019, 2026), chance.randrange(1, 13)
+    return {
+        "name": f"{kind.replace('-', ' ').title()} {number}",
+        "status": chance.choice(STATUSES),
+        "location": f"{site}: Floor {chance.randrange(9)} - Room {chance.randrange(100, 600)}",
+        "user": f"user{chance.randrange(count)}@example.com",
+        "kind": kind,
+        "maker": maker,
+        "model": model,
+        "auto_update": chance.choice(("true", "false")),
+        "profile": f"profile-{chance.randrange(12)}",
+        "bought": f"{bought}-{month:02}-15",
+        "expiry": f"{bought + 3}-{month:02}-15",
+    }
+
+
+def _merged(own: dict[str, str], tags: list[Json], shared: dict[str, str]) -> dict[str, Json]:
+    configuration: dict[str, Json] = {
+        "backup_enabled": True,
+        "encryption_status": "enabled",
+        "auto_update": own["auto_update"] == "true",
+        "compliance_profile": own["profile"],
+    }
+    if own["kind"] == "kiosk":
+        configuration["idle_reset_seconds"] = 60
+    return {
+        "organization_unit": shared["unit"],
+        "name": own["name"],
+        "status": own["status"],
+        "location": own["location"],
+        "assigned_user": own["user"],
+        "device_type": own["kind"],
+        "manufacturer": own["maker"],
+        "model": own["model"],
+        "configuration": configuration,
+        "custom_fields": {
+            "cost_center": shared["center"],
+            "purchase_date": own["bought"],
+            "warranty_expiry": own["expiry"],
+        },
+        "tags": tags,
+    }
+
+
+def _shared(folder: int) -> dict[str, str]:
+    """What the defaults of the folder of this number say for all of its devices."""
+    return {"unit": UNITS[folder % len(UNITS)], "center": f"CC-{folder % 40:03}"}
 
 
 def _listed(devices: list[str]) -> str:

@@ -12,13 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-import yaml
+from adopted import adopt, put
 from fleet import fleet
 
-from reconciler.change_json import field_to_json
-from reconciler.model import ABSENT, Draft, EntryKind, FieldChange, Json, Serial
+from reconciler.model import Draft
 from reconciler.state.backend import Backend
 from reconciler.state.holder import this_process
 from reconciler.state.open import open_state
@@ -26,7 +24,6 @@ from reconciler.timestamp import stamp
 
 BRANCH = "reconciler-state"
 URL = f"git:{BRANCH}"
-AT_ONCE = 1000
 RUNS = 5
 
 
@@ -38,11 +35,10 @@ def main() -> None:
         _git(place, "init", "--quiet", "--bare", "remote.git")
         _clone(place, "main.git")
         main = open_state(URL, place / "main.git")
-        fields = dict(_fields(count))
-        print(f"adopting {count:,} devices took {_seconds(lambda: _adopt(main, fields)):.0f} s", file=sys.stderr)
+        print(f"adopting {count:,} devices took {_seconds(lambda: adopt(main, fleet(count))):.0f} s", file=sys.stderr)
         _git(place / "remote.git", "gc", "--quiet")  # as every forge does now and then
         print(f"the remote then holds {_size(place) >> 20} MiB", file=sys.stderr)
-        rows = [*_reads(place, count), *_writes(place, main, list(fields))]
+        rows = [*_reads(place, count), *_writes(place, main, [member.serial for member in fleet(count)])]
     print(f"{count:,} devices; median of {RUNS} runs, seconds on the wall\n\n| | s |\n|---|---:|")
     print("\n".join(f"| {name} | {seconds:.2f} |" for name, seconds in rows))
 
@@ -88,34 +84,9 @@ def _writes(place: Path, main: Backend, serials: list[str]) -> Iterator[tuple[st
     )
 
 
-def _adopt(backend: Backend, fields: dict[str, dict[str, Json]]) -> None:
-    lease = backend.acquire(this_process(os.environ), ttl=3600)
-    serials = list(fields)
-    for start in range(0, len(serials), AT_ONCE):
-        backend.append(
-            lease, [draft for serial in serials[start : start + AT_ONCE] for draft in _put(serial, fields[serial])]
-        )
-    backend.release(lease)
-
-
 def _changed(serials: list[str]) -> list[Draft]:
-    return [draft for serial in serials for draft in _put(serial, {"name": f"changed {time.time()}"})]
-
-
-def _put(serial: str, body: dict[str, Json]) -> list[Draft]:
-    at = stamp(time.time())
-    fields: list[Json] = [field_to_json(FieldChange(f"/{name}", ABSENT, value)) for name, value in body.items()]
-    return [
-        Draft(EntryKind.INTENT, at, "run", Serial(serial), {"action": "update", "fields": fields, "body": body}),
-        Draft(EntryKind.APPLIED, at, "run", Serial(serial), {"status": 200, "attempts": 1}),
-    ]
-
-
-def _fields(count: int) -> Iterator[tuple[str, dict[str, Json]]]:
-    for _, serial, text in fleet(count):
-        fields: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
-        del fields["serial_number"]
-        yield serial, fields
+    now = time.time()
+    return [draft for serial in serials for draft in put(serial, {"name": f"changed {now}"}, at=stamp(now))]
 
 
 def _cat(clone: Path) -> None:

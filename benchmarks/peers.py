@@ -1,15 +1,33 @@
-"""The same job done by tools that exist: each in an environment of its own, made for this run."""
+"""The same job done by tools that exist: two in an environment of their own, made for this run, Terraform from PATH."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import terraform
 from measure import Command, Cost, cost
 
-Result = tuple[str, Cost]
+Result = tuple[str, str, Cost]
+"""The name of the work in WORK, which program did it, and what it cost."""
+
+MOST_ARGUMENTS = 10_000
+"""So many files fit on a command line."""
 
 
-def octodns_no_op_plan(scratch: Path, records: int) -> Result | None:
+def peers(scratch: Path, inventory: Path, schema: Path, devices: int) -> Iterator[Result]:
+    """What each of them that is there takes for a fleet of `devices`, one file each; the others are told on stderr."""
+    found = {
+        "octodns": octodns_no_op_plan(scratch / "octodns", devices),
+        "terraform": terraform.no_op_plan(scratch / "terraform", devices),
+        "check-jsonschema": check_jsonschema_validate(scratch / "check", inventory, schema),
+    }
+    for name, result in found.items():
+        if result:
+            yield name, *result
+
+
+def octodns_no_op_plan(scratch: Path, records: int) -> tuple[str, Cost] | None:
     """A plan without changes from one YAML file a record to the same again, as octoDNS has no state of its own."""
     programs = _installed(scratch, "octodns")
     if programs is None:
@@ -32,12 +50,15 @@ def octodns_no_op_plan(scratch: Path, records: int) -> Result | None:
     )
 
 
-def check_jsonschema_validate(scratch: Path, inventory: Path, schema: Path) -> Result | None:
+def check_jsonschema_validate(scratch: Path, inventory: Path, schema: Path) -> tuple[str, Cost] | None:
     """Every inventory file against the same schema, as an editor or a pre-commit hook would do it."""
+    files = sorted(inventory.glob("area-*/[!_]*.yaml"))
+    if len(files) > MOST_ARGUMENTS:
+        print("skipped check-jsonschema: so many files do not fit on a command line", file=sys.stderr)
+        return None
     programs = _installed(scratch, "check-jsonschema")
     if programs is None:
         return None
-    files = sorted(inventory.rglob("*.yaml"))
     command: Command = [programs / "check-jsonschema", "--schemafile", schema, *files]
     return _version(programs, "check-jsonschema"), cost(command, cwd=scratch, says=("ok",))
 
