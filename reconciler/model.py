@@ -174,7 +174,7 @@ class Change:
 
     serial: Serial
     action: Action
-    fields: tuple[FieldChange, ...]
+    fields: Sequence[FieldChange]
     before: str
     after: str
     unknown: str | None = None
@@ -317,7 +317,7 @@ class Intent:
     """
 
     body: Mapping[str, Json]
-    fields: tuple[FieldChange, ...]
+    fields: Sequence[FieldChange]
     uncertain: bool = False
     run: str = ""
     given_up: str = ""

@@ -25,7 +25,7 @@ from reconciler.errors import (
 )
 from reconciler.fleet.chosen import chosen
 from reconciler.fleet.sweep import Run as Sweeping
-from reconciler.fleet.sweep import sweep
+from reconciler.fleet.sweep import Swept, sweep
 from reconciler.inventory.commit import commit_of
 from reconciler.model import (
     Change,
@@ -84,16 +84,20 @@ def plan(
             check_lineage(head, settings.lineage, settings.state)
 
         run = Sweeping(settings, backend, today, time.time_ns(), resend, check, watch)
-        found = chosen(run, targets, warn) if targets else sweep(run)
+        found = chosen(run, targets) if targets else sweep(run)
     warn(found.warnings)
     with watch.stage("guard"):
-        checks = _checks(settings, found.changes, found.known, found.head.server, moment)
+        return planned(settings, found, targets, moment)
+
+
+def planned(settings: Settings, found: Swept, targets: Sequence[str], moment: float) -> Plan:
+    """The plan that does what was found, as the guards judge it at that moment (UNIX seconds)."""
     return Plan(
         lineage=found.head.lineage,
         revision=found.head.revision,
         changes=found.changes,
         unchanged=found.unchanged,
-        guards=checks,
+        guards=_checks(settings, found.changes, found.known, found.head.server, moment),
         standing=found.standing,
         targets=tuple(targets),
         digest=found.digest,

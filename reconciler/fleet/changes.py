@@ -8,7 +8,9 @@ import os
 import tempfile
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import overload
 
 from reconciler.model import ABSENT, Action, Change, FieldChange, Serial, Source
@@ -20,8 +22,11 @@ _ADOPT, _OTHER = b"+", b"~"
 
 
 def packed(change: Change) -> bytes:
-    """A change with its part of the digest; `unpacked` is the inverse."""
-    fields = tuple(
+    """A change with its part of the digest: a head with the size of it before, and a body.
+
+    What is needed to count and to judge is in the head; the fields, which take most of the time, are not.
+    """
+    body = tuple(
         (
             field.path,
             ... if field.before is ABSENT else field.before,
@@ -33,38 +38,38 @@ def packed(change: Change) -> bytes:
         for field in change.fields
     )
     source = (change.source.file, change.source.line, change.source.column) if change.source else None
-    ends, swap = (change.before, change.after), (change.replaces, change.kept, change.waits_for)
+    ends, swap = (change.before, change.after, change.unknown), (change.replaces, change.kept, change.waits_for)
+    head = marshal.dumps((change.serial, change.action.value, len(body), ends, source, swap))
     kind = _ADOPT if change.action is Action.ADOPT else _OTHER
-    return kind + marshal.dumps(
-        (digested(change), change.serial, change.action.value, fields, ends, change.unknown, source, swap)
-    )
+    return kind + len(head).to_bytes(4, "big") + head + marshal.dumps((body, digested(change)))
 
 
-def unpacked(record: bytes) -> Change:
-    """The change in a record of `packed`."""
-    _, serial, action, fields, (before, after), unknown, source, (replaces, kept, waits_for) = marshal.loads(record[1:])  # noqa: S302 - our own, of this run
-    return Change(
-        serial,
-        Action(action),
-        tuple(
-            FieldChange(
-                path,
-                ABSENT if old is ... else old,
-                ABSENT if new is ... else new,
-                Source(*place) if place else None,
-                sensitive,
-                own,
-            )
-            for path, old, new, place, sensitive, own in fields
-        ),
-        before,
-        after,
-        unknown,
-        Source(*source) if source else None,
-        replaces,
-        kept=kept,
-        waits_for=waits_for,
-    )
+_BEGIN = 5
+"""Bytes before the head."""
+
+
+class _Fields(Sequence[FieldChange]):
+    """The fields of a change, read anew whenever somebody looks."""
+
+    __slots__ = ("_count", "_read")
+
+    def __init__(self, count: int, read: Callable[[], bytes]) -> None:
+        self._count, self._read = count, read
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[FieldChange]:
+        for path, old, new, place, sensitive, own in marshal.loads(self._read())[0]:  # noqa: S302 - our own, of this run
+            before, after = ABSENT if old is ... else old, ABSENT if new is ... else new
+            yield FieldChange(path, before, after, Source(*place) if place else None, sensitive, own)
+
+    @overload
+    def __getitem__(self, index: int) -> FieldChange: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[FieldChange]: ...
+    def __getitem__(self, index: int | slice) -> FieldChange | Sequence[FieldChange]:
+        return tuple(self)[index]
 
 
 class Changes(Sequence[Change]):
@@ -79,7 +84,7 @@ class Changes(Sequence[Change]):
         weakref.finalize(self, os.close, self._file)
         self.serials: list[Serial] = []
         self.known: list[Serial] = []
-        self._begin, self._size = array("Q"), array("L")
+        self._begin, self._size, self._head = array("Q"), array("L"), array("L")
         self._end = 0
 
     def add(self, records: Iterable[tuple[Serial, bytes]]) -> None:
@@ -91,6 +96,7 @@ class Changes(Sequence[Change]):
                 self.known.append(serial)
             self._begin.append(self._end + len(content))
             self._size.append(len(record))
+            self._head.append(int.from_bytes(record[1:_BEGIN], "big"))
             content += record
         rest = memoryview(content)
         while rest:
@@ -107,31 +113,49 @@ class Changes(Sequence[Change]):
     def settled(self) -> Sequence[Change]:
         """These changes, in serial order."""
         self._select(sorted(range(len(self)), key=self.serials.__getitem__))
-        return self if len(self) > FEW else tuple(self)
+        return self if len(self) > FEW else tuple(replace(change, fields=tuple(change.fields)) for change in self)
 
     def digest(self) -> str:
         """As plan_file.digest."""
-        return digest_of(marshal.loads(self._record(index)[1:])[0] for index in range(len(self)))  # noqa: S302 - our own
+        return digest_of(marshal.loads(self._body(index))[1] for index in range(len(self)))  # noqa: S302 - our own
 
     def _select(self, indexes: Sequence[int]) -> None:
         self.serials = [self.serials[index] for index in indexes]
         self._begin = array("Q", (self._begin[index] for index in indexes))
         self._size = array("L", (self._size[index] for index in indexes))
+        self._head = array("L", (self._head[index] for index in indexes))
 
-    def _record(self, index: int) -> bytes:
-        return os.pread(self._file, self._size[index], self._begin[index])
+    def _body(self, index: int) -> bytes:
+        before = _BEGIN + self._head[index]
+        return os.pread(self._file, self._size[index] - before, self._begin[index] + before)
+
+    def _made(self, index: int) -> Change:
+        head = os.pread(self._file, self._head[index], self._begin[index] + _BEGIN)
+        serial, action, count, ends, source, (replaces, kept, waits_for) = marshal.loads(head)  # noqa: S302 - our own
+        before, after, unknown = ends
+        return Change(
+            serial,
+            Action(action),
+            _Fields(count, partial(self._body, index)),
+            before,
+            after,
+            unknown,
+            Source(*source) if source else None,
+            replaces,
+            kept=kept,
+            waits_for=waits_for,
+        )
 
     def __len__(self) -> int:
         return len(self.serials)
 
     def __iter__(self) -> Iterator[Change]:
-        return (unpacked(self._record(index)) for index in range(len(self)))
+        return map(self._made, range(len(self)))
 
     @overload
     def __getitem__(self, index: int) -> Change: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Change]: ...
     def __getitem__(self, index: int | slice) -> Change | Sequence[Change]:
-        if isinstance(index, slice):
-            return tuple(unpacked(self._record(at)) for at in range(*index.indices(len(self))))
-        return unpacked(self._record(range(len(self))[index]))
+        at = range(len(self))[index]
+        return self._made(at) if isinstance(at, int) else tuple(map(self._made, at))

@@ -1,6 +1,6 @@
 """The part of a fleet that `--target` names: by what devices hold, so that all of them have to be looked at."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.conformance import marked, refuse_removals
 from reconciler.desired import desired_state
@@ -13,11 +13,12 @@ from reconciler.plan.plan_file import digest
 from reconciler.plan.target import target
 
 
-def chosen(run: Run, targets: Sequence[str], warn: Callable[[Sequence[Problem]], None]) -> Swept:
+def chosen(run: Run, targets: Sequence[str]) -> Swept:
     """As `sweep`, for the devices that a target matches. Raises Usage for a target that matches none."""
     settings = run.settings
     with run.watch.stage("read files"):
-        desired, rules = desired_state(settings, run.today, warn), marked(settings)
+        warnings: list[Problem] = []
+        desired, rules = desired_state(settings, run.today, warnings.extend), marked(settings)
     with run.watch.stage("read state"):
         snapshot, head = run.backend.read(), run.backend.head()
         run.check(head)
@@ -46,5 +47,5 @@ def chosen(run: Run, targets: Sequence[str], warn: Callable[[Sequence[Problem]],
         tuple(found.paused),
         unchanged=len(ours.devices.keys() - serials) - len(found.paused),
         digest=digest(found.changes),
-        warnings=(),
+        warnings=tuple(warnings),
     )

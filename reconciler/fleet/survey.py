@@ -145,7 +145,10 @@ class Surveyor:
     def across(self, files: Iterable[str], serials: Callable[[], set[str]]) -> Survey:
         """What is wrong with `files` beside each other; `serials` are all that are declared anywhere."""
         survey = Survey()
-        candidates, resolved = resolve.declared(documents(self._root, files, []), self.layering)
+        found = documents(self._root, files, [])
+        for document in found:
+            self._known(survey, document)
+        candidates, resolved = resolve.declared(found, self.layering)
         survey.resolved = [finding for finding in resolved if finding.code in {"RC307", "RC308"}]
         survey.invalid += across.repeated(candidates, self.rules.unique, self.where)
         declared = serials() if self.rules.references else set()
@@ -168,13 +171,14 @@ class Surveyor:
     def _compared(self, ours: DesiredState, theirs: Snapshot, found: Sequence[Document]) -> Compared:
         terms = self._terms
         files = {document.file: document for document in found}
-        known: dict[str, Mapping[str, Place]] = {}
+        known: dict[str, Callable[[str], Place | None]] = {}
 
         def place(file: str, at: str) -> Source | None:
             if file not in known:
                 document = files.get(file) or self._shared[file]
-                known[file] = places(document.value, document.marks) if document.value is not ABSENT else {}
-            spot = known[file].get(at)
+                value = None if document.value is ABSENT else document.value
+                known[file] = places(value, document.marks)
+            spot = known[file](at)
             return Source(file, *spot) if spot else None
 
         def where(device: Device, path: str) -> tuple[Source | None, bool]:

@@ -208,13 +208,20 @@ class _Sweep:
         afterwards = list(surveyor.layering.afterwards(surveyor.rules.known)) if whole else []
         conflicts = index.conflicts()
         across = surveyor.across(conflicts, lambda: set(index.serials())) if conflicts else None
-        for survey in (layers, *([across] if across else [])):
-            tally.note(survey)
+        tally.note(layers)
         problems, warnings = told(
-            [*layers.resolved, *tally.resolved, *afterwards, *tally.invalid, *layers.invalid],
+            [
+                *layers.resolved,
+                *tally.resolved,
+                *(across.resolved if across else ()),
+                *afterwards,
+                *tally.invalid,
+                *(across.invalid if across else ()),
+                *layers.invalid,
+            ],
             tally.problems,
             damaged=tally.damaged,
-            paths=tally.paths,
+            paths=tally.paths | layers.paths | (across.paths if across else {}),
             shows_text=surveyor.shows_text,
         )
         if problems:

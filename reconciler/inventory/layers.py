@@ -19,7 +19,8 @@ WORDS = ("$labels", "$unset", "$lock", "$override", "$manage", "$replaces")
 def layer(name: str, file: str, where: str, value: Mapping[str, Json]) -> tuple[Layer, list[Finding]]:
     """The layer that the mapping at `where` is, and what is wrong with its `$` words. `serial_number` is no value."""
     plain = {key: inner for key, inner in value.items() if key[:1] != "$" and key != "serial_number"}
-    findings = [item for key, inner in plain.items() for item in _misplaced(file, where, inner, (key,))]
+    deep = ((key, inner) for key, inner in plain.items() if isinstance(inner, (dict, list)))
+    findings = [item for key, inner in deep for item in _misplaced(file, where, inner, (key,))]
     if len(plain) + ("serial_number" in value) == len(value):
         return Layer(name, file, where, plain), findings
     findings += _unknown_words(file, where, value)

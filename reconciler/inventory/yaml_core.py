@@ -54,23 +54,26 @@ class Parsed:
     marks: Sequence[Any] = field(default=(), compare=False)
 
 
-def places(value: Json, marks: Sequence[Any]) -> dict[str, Place]:
-    """Where each value in a document without problems stands, by pointer; `marks` as in `Parsed`."""
-    found: dict[str, Place] = {}
+def places(value: Json, marks: Sequence[Any]) -> Callable[[str], Place | None]:
+    """Tells where the value at a pointer stands in a document without problems; `marks` as in `Parsed`."""
+    found: dict[str, Any] = {}
     standing = iter(marks)
 
     def look(value: Json, path: str) -> None:
-        mark = next(standing)
-        found[path] = Place(mark.line + 1, mark.column + 1)
+        found[path] = next(standing)
         if isinstance(value, dict):
             for key, inner in value.items():
-                look(inner, path + pointer.join(key))
+                look(inner, f"{path}/{key}" if "/" not in key and "~" not in key else path + pointer.join(key))
         elif isinstance(value, list):
             for index, inner in enumerate(value):
                 look(inner, f"{path}/{index}")
 
+    def place(path: str) -> Place | None:
+        mark = found.get(path)
+        return None if mark is None else Place(mark.line + 1, mark.column + 1)
+
     look(value, "")
-    return found
+    return place
 
 
 def parse(text: str, file: str, *, places: bool = False) -> Parsed:

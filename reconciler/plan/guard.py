@@ -75,6 +75,8 @@ def _protected(
 
 
 def _touches(change: Change, state: DeviceState | None, keys: tuple[str, ...]) -> bool:
+    if change.action is Action.ADOPT:
+        return False
     sent = state.unknown.body if state and state.unknown else {}
     changed = [
         split(field.path)
@@ -88,7 +90,8 @@ def _removed(changes: Sequence[Change], *, error: bool) -> GuardCheck:
     hit = [
         change.serial
         for change in changes
-        if any(field.after is ABSENT and len(split(field.path)) == 1 for field in change.fields)
+        if change.action is not Action.ADOPT
+        and any(field.after is ABSENT and len(split(field.path)) == 1 for field in change.fields)
     ]
     if hit and error:
         return GuardCheck(

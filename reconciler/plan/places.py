@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from reconciler.model import Change, DesiredState, Device, Source
+from reconciler.model import Change, DesiredState, Device, FieldChange, Source
 
 Where = Callable[[Device, str], tuple[Source | None, bool]]
 """Where the value of a device at a pointer, or its absence, is decided; and whether for this device alone."""
@@ -18,8 +18,9 @@ def placed(changes: Iterable[Change], desired: DesiredState, where: Where) -> tu
 
 
 def _placed(change: Change, device: Device, where: Where) -> Change:
-    fields = []
-    for field in change.fields:
-        source, own = where(device, field.path)
-        fields.append(replace(field, source=source, own=own))
-    return replace(change, fields=tuple(fields))
+    fields = tuple(
+        FieldChange(field.path, field.before, field.after, source, field.sensitive, own)
+        for field in change.fields
+        for source, own in [where(device, field.path)]
+    )
+    return replace(change, fields=fields)

@@ -7,6 +7,7 @@ The law: reading what was written gives an equal plan, but for the values of sec
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
+from json.encoder import encode_basestring
 from typing import Any
 
 from reconciler.canonical import canonical
@@ -55,10 +56,13 @@ def digested(change: Change) -> str:
 
 
 def _adopted(field: FieldChange, serial: Serial) -> str:
+    path = encode_basestring(field.path)
     if field.sensitive:
-        return f'{{"action":"adopt","path":{canonical(field.path)},"sensitive":true,"serial":"{serial}"}}'
-    after = "" if field.after is ABSENT else f'"after":{canonical(field.after)},'
-    return f'{{"action":"adopt",{after}"path":{canonical(field.path)},"serial":"{serial}"}}'
+        return f'{{"action":"adopt","path":{path},"sensitive":true,"serial":"{serial}"}}'
+    value = field.after
+    text = encode_basestring(value) if type(value) is str else "" if value is ABSENT else canonical(value)
+    after = f'"after":{text},' if text else ""
+    return f'{{"action":"adopt",{after}"path":{path},"serial":"{serial}"}}'
 
 
 def digest_of(rows: Iterable[str]) -> str:

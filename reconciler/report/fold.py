@@ -3,8 +3,9 @@
 The law: causes, groups and singles together hold every field of every change exactly once, and every device.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from reconciler.canonical import canonical
@@ -37,21 +38,25 @@ class Folded:
     singles: tuple[Change, ...]
 
 
-def folded(changes: Iterable[Change]) -> Folded:
+def folded(changes: Iterable[Change], briefly: Container[Action] = ()) -> Folded:
     """The same whatever the order of the changes, of which no device has two, nor a change two fields of one path.
 
     Secrets are never compared: they are alike if there is one before, or after, in both; so that no number of groups
-    tells how many different ones there are.
+    tells how many different ones there are. Of changes that are told `briefly`, only causes are made.
     """
     ordered = sorted(changes, key=lambda change: change.serial)
     lines: dict[tuple[Action, Source, str, bool], int] = {}
-    told: list[int] = []
+    told = array("l")
     for change in ordered:
         for field in change.fields:
-            line = (change.action, field.source, field.path, field.after is ABSENT) if field.source else None
-            told.append(lines.setdefault(line, len(lines)) if line else -1)
+            number = -1
+            if field.source and not field.own:
+                line = change.action, field.source, field.path, field.after is ABSENT
+                number = lines.setdefault(line, len(lines))
+            told.append(number)
     counts = {**Counter(told), -1: 0}
     shared: dict[int, list[tuple[Serial, FieldChange]]] = {}
+    once: dict[object, FieldChange] = {}
     alike: dict[object, list[Change]] = {}
     numbers = iter(told)
     for change in ordered:
@@ -59,9 +64,12 @@ def folded(changes: Iterable[Change]) -> Folded:
         for field in change.fields:
             number = next(numbers)
             if counts[number] > 1:
-                shared.setdefault(number, []).append((change.serial, field))
+                same = once.setdefault((number, spelled(field.before), spelled(field.after)), field)
+                shared.setdefault(number, []).append((change.serial, same))
             else:
                 left.append(field)
+        if change.action in briefly:
+            continue
         if left or not change.fields:
             rest = change if len(left) == len(change.fields) else replace(change, fields=tuple(left))
             alike.setdefault(_shape(rest), []).append(rest)

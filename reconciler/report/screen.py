@@ -77,13 +77,14 @@ def screen_lines(changes: Sequence[Change], merges: Merges, room: int) -> Iterat
     """The changes folded, on about `room` lines: causes, adoptions, the other groups and devices, what is left out."""
     adopted = [change for change in changes if change.action is Action.ADOPT]
     detailed = adopted if len(adopted) <= DETAILED_ADOPTIONS else []
-    fold = folded(change for change in changes if not detailed or change.action is not Action.ADOPT)
-    others = [group for group in (*fold.groups, *zip(fold.singles)) if group[0].action is not Action.ADOPT]
+    told = [change for change in changes if change.action is not Action.ADOPT]
+    fold = folded([*told, *([] if detailed else adopted)], briefly={Action.ADOPT})
+    others = [*fold.groups, *zip(fold.singles)]
     devices = sorted([*zip(detailed), *others], key=lambda group: (len(group) == 1, ACTIONS.index(group[0].action)))
     sections = [
         _causes(fold.causes, merges),
         _adoptions([] if detailed else adopted, merges),
-        _devices(devices, {change.serial: len(change.fields) for change in changes}, merges),
+        _devices(devices, {change.serial: len(change.fields) for change in [*detailed, *told]}, merges),
     ]
     shares = _shares([section.height for section in sections], room - 2)
     parts = []
@@ -124,7 +125,7 @@ def _adoptions(adopted: Sequence[Change], merges: Merges) -> _Section:
             f"{colored('+')} {style(f'{len(adopted):,} devices', bold=True)} to adopt, {fields_counted(fields)} in all:"
         )
         lines = [f"    {colored('+')} {place:<{width}}  {_within(group)}" for place, group in places.items()]
-        names = list(dict.fromkeys(dotted(field.path) for change in adopted for field in change.fields))
+        names = list(map(dotted, dict.fromkeys(field.path for change in adopted for field in change.fields)))
         told = f"    {', '.join(names[:NAMED])}{f', and {len(names) - NAMED:,} more' if names[NAMED:] else ''}"
         left = f"the values of {len(adopted):,} adopted devices that no line above tells"
         return _Part([head, told, *lines, ""], left, more=True)

@@ -94,7 +94,7 @@ def _within(path: str, pointers: tuple[str, ...]) -> bool:
     return any(path == pointer or path.startswith(pointer + "/") for pointer in pointers)
 
 
-def _after(state: DeviceState, changes: tuple[FieldChange, ...]) -> dict[str, Json]:
+def _after(state: DeviceState, changes: Iterable[FieldChange]) -> dict[str, Json]:
     return patched(state.fields, [(change.path, change.after) for change in changes])
 
 
