@@ -63,6 +63,7 @@ def _begin(terms: Terms, copy: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and then asks no more
     _surveyor = Surveyor(terms, partial(held, copy))
     gc.freeze()
+    gc.set_threshold(100_000, 20, 100)  # a handful is gone before it is worth a look
 
 
 def _look(files: Sequence[str]) -> Done:

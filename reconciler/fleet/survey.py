@@ -182,10 +182,11 @@ class Surveyor:
             return Source(file, *spot) if spot else None
 
         def where(device: Device, path: str) -> tuple[Source | None, bool]:
+            own, key = device.layers[-1], path[1:]
+            if key in own.values and "/" not in key and "~" not in key and not own.unset and not own.overrides:
+                return place(own.file, own.pointer + path), True  # as origin would say, of nearly all that is adopted
             said = origin(device.layers, path, terms.today)
-            if said is None:
-                return None, False
-            return place(said.layer.file, said.pointer), said.layer is device.layers[-1]
+            return (place(said.layer.file, said.pointer), said.layer is own) if said else (None, False)
 
         return compared(terms.settings, self.rules, ours, theirs, where, resend=terms.resend)
 

@@ -102,25 +102,31 @@ class Layering:
     def resolve(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None) -> Resolved:
         """The device whose own layer is `own`, above the defaults of its file, groups, and the defaults of folders."""
         findings = [*doubtful(own, self.today)]
-        chosen = self._chosen(low, file, own, serial)
-        findings += self._disagreements(chosen)
+        below, templates = self._together((*low, *file), own.file)
+        fields = laid(below, own, self.rules, self.today)
+        chosen = self._chosen(fields, low, file, own, serial) if self._groups else ()
         layers = (*low, *(group.layer for group in chosen), *file, own)
-        below, templates = self._together(layers[:-1], own.file)
+        if chosen:
+            findings += self._disagreements(chosen)
+            below, templates = self._together(layers[:-1], own.file)
+            fields = laid(below, own, self.rules, self.today)
         findings += (
             _unsets_nothing(path, own.file, place) for path, place in own.unset.items() if get(below, path) is ABSENT
         )
-        fields = laid(below, own, self.rules, self.today)
         findings += self._locked(layers, fields, serial)
         if serial and (templates or templated(own.values) or own.overrides):
             fields = self._filled(fields, layers, serial, findings)
         return Resolved(fields, layers, tuple(findings))
 
     def _chosen(
-        self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None
+        self,
+        fields: dict[str, Json],
+        low: tuple[Layer, ...],
+        file: tuple[Layer, ...],
+        own: Layer,
+        serial: Serial | None,
     ) -> tuple[Group, ...]:
-        if not self._groups:
-            return ()
-        fields = laid(self._together((*low, *file), own.file)[0], own, self.rules, self.today)
+        """The groups that select a device which holds `fields` before any group touched it."""
         if serial:
             fields = {**fields, "serial_number": serial}
         labels = {name: text for item in (*low, *file, own) for name, text in item.labels.items()}

@@ -138,7 +138,7 @@ class _Rules:
         for name, value in after.items():
             if name not in before:
                 yield self._field(name, ABSENT, value)
-            elif canonical(before[name]) != canonical(value):
+            elif not _same(before[name], value):
                 yield from self._inside(name, before[name], value)
         for name in sorted(before.keys() - after.keys()):
             if not self.null:
@@ -233,6 +233,13 @@ def _above_lists(path: Iterable[str | int], document: Json) -> Iterator[str]:
             return
         yield str(key)
         document = document.get(str(key))
+
+
+def _same(before: Json, after: Json) -> bool:
+    """Whether the canonical spelling is the same, which for most values can be told without spelling them."""
+    if type(before) is type(after) and isinstance(before, str | bool | int):
+        return before == after
+    return canonical(before) == canonical(after)
 
 
 def _members(items: list[Json]) -> list[str]:

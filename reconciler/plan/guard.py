@@ -46,13 +46,14 @@ def guard(
     first adoption is not a change; neither is sending again what has no answer yet. `moment` is aware of its time
     zone. `servers` are the base URLs that the state was applied to and that this plan is for, "" where not known.
     """
+    known = [change for change in changes if change.action is not Action.ADOPT]
     return (
-        *limited(changes, devices, limits),
-        _protected(changes, devices, limits.protected),
-        lived(changes, devices, lifecycle or LifecycleSettings()),
+        *limited(known, devices, limits, adopted=len(changes) - len(known)),
+        _protected(known, devices, limits.protected),
+        lived(known, devices, lifecycle or LifecycleSettings()),
         frozen(limits.freeze, moment, changes=len(changes)),
-        _removed(changes, error=removed == "error"),
-        _unknown(changes, devices),
+        _removed(known, error=removed == "error"),
+        _unknown(known, devices),
         _moved(*(servers if devices else ("", ""))),
     )
 
@@ -75,8 +76,6 @@ def _protected(
 
 
 def _touches(change: Change, state: DeviceState | None, keys: tuple[str, ...]) -> bool:
-    if change.action is Action.ADOPT:
-        return False
     sent = state.unknown.body if state and state.unknown else {}
     changed = [
         split(field.path)
@@ -90,8 +89,7 @@ def _removed(changes: Sequence[Change], *, error: bool) -> GuardCheck:
     hit = [
         change.serial
         for change in changes
-        if change.action is not Action.ADOPT
-        and any(field.after is ABSENT and len(split(field.path)) == 1 for field in change.fields)
+        if any(field.after is ABSENT and len(split(field.path)) == 1 for field in change.fields)
     ]
     if hit and error:
         return GuardCheck(

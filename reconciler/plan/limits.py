@@ -17,9 +17,9 @@ replace a device is to adopt one and to release another, whatever becomes of tha
 
 
 def limited(
-    changes: Sequence[Change], states: Mapping[Serial, DeviceState], settings: GuardSettings
+    changes: Sequence[Change], states: Mapping[Serial, DeviceState], settings: GuardSettings, *, adopted: int
 ) -> Iterator[GuardCheck]:
-    """The limits, each once, for a fleet that stands at `states`.
+    """The limits, each once, for a fleet that stands at `states`; so many more devices are `adopted`.
 
     The law: a percentage refuses `count` devices if and only if count > floor and count * 100 > limit * total, and any
     other limit if and only if count > limit.
@@ -28,7 +28,7 @@ def limited(
     count = {
         "changed": sum(change.action is Action.UPDATE or bool(new[change.serial]) for change in changes),
         "released": sum(_releases(change) for change in changes),
-        "adopted": sum(change.action in {Action.ADOPT, Action.REPLACE} for change in changes),
+        "adopted": adopted + sum(change.action in {Action.ADOPT, Action.REPLACE} for change in changes),
     }
     total = len(states)
     yield _share("changed", count["changed"], settings.max_changed_pct, total, settings.floor)

@@ -4,6 +4,7 @@ The law: reading what was written gives an equal plan, but for the values of sec
 `refusals` and `summary` say again what `guards` and `changes` say, for programs that want no more.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -77,7 +78,8 @@ def digest_of(rows: Iterable[str]) -> str:
 
 def summary(plan: Plan) -> dict[str, int]:
     """How many devices each action concerns, how many need none, and how many are set aside."""
-    counts = {action.value: sum(change.action is action for change in plan.changes) for action in Action}
+    found = Counter(change.action for change in plan.changes)
+    counts = {action.value: found[action] for action in Action}
     return counts | {"unchanged": plan.unchanged, "observed": len(plan.observed), "paused": len(plan.paused)}
 
 

@@ -75,9 +75,11 @@ def full_lines(changes: Sequence[Change], merges: Merges) -> Iterator[str]:
 
 def screen_lines(changes: Sequence[Change], merges: Merges, room: int) -> Iterator[str]:
     """The changes folded, on about `room` lines: causes, adoptions, the other groups and devices, what is left out."""
-    adopted = [change for change in changes if change.action is Action.ADOPT]
+    adopted: list[Change] = []
+    told: list[Change] = []
+    for change in changes:
+        (adopted if change.action is Action.ADOPT else told).append(change)
     detailed = adopted if len(adopted) <= DETAILED_ADOPTIONS else []
-    told = [change for change in changes if change.action is not Action.ADOPT]
     fold = folded([*told, *([] if detailed else adopted)], briefly={Action.ADOPT})
     others = [*fold.groups, *zip(fold.singles)]
     devices = sorted([*zip(detailed), *others], key=lambda group: (len(group) == 1, ACTIONS.index(group[0].action)))

@@ -1,5 +1,6 @@
 """A plan as text for people: what one line causes once, what changes alike once, and no more than fits on a screen."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from click import style, unstyle
@@ -65,7 +66,7 @@ def summary_line(plan: Plan) -> str:
     aside = [f"{len(plan.observed):,} observed"] if plan.observed else []
     aside += [f"{len(plan.paused):,} paused"] if plan.paused else []
     if plan.changes:
-        counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
+        counts = Counter(change.action for change in plan.changes)
         parts = [f"{counts[action]:,} to {action}" for action in Action if counts[action] or action not in UNUSUAL]
         unchanged = ", ".join([f"{plan.unchanged:,} unchanged", *aside])
         return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged}."
