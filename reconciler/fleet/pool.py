@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import TypeAlias
 
 from reconciler.errors import ReconcilerError
@@ -41,7 +43,8 @@ def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iter
     waiting: deque[Future[Done]] = deque()
     try:
         for handful in handfuls:
-            waiting.append(pool.submit(_look, handful))
+            with _uninterrupted():
+                waiting.append(pool.submit(_look, handful))
             if len(waiting) >= AHEAD * number:
                 yield waiting.popleft().result()
         while waiting:
@@ -55,15 +58,35 @@ def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iter
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A process that begins here inherits that it is not interrupted: Python would print where it was."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _surveyor: Surveyor
 
 
 def _begin(terms: Terms, copy: Path) -> None:
     global _surveyor  # noqa: PLW0603 - what a process of the pool has in place of arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and then asks no more
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    Thread(target=_end_with_who_asks, daemon=True).start()
     _surveyor = Surveyor(terms, partial(held, copy))
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)  # a handful is gone before it is worth a look
+
+
+def _end_with_who_asks() -> None:
+    """Or whoever is killed would leave us waiting for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _look(files: Sequence[str]) -> Done:

@@ -32,6 +32,8 @@ HANDFUL = 150_000
 ALONE = 1_500_000
 """Bytes up to which other processes would take longer to begin than to help: some 2,000 files."""
 
+NO_ROOM = "nothing was changed; make room, or set TMPDIR to a folder that has some and can be written"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -73,7 +75,9 @@ def sweep(run: Run) -> Swept:
                 return _Sweep(run, stack).swept(where, anew=anew)
         except (Anew, sqlite3.Error):
             continue
-    raise ReconcilerError("there is no room for temporary files; free some, or point TMPDIR to where there is")
+        except OSError as error:
+            raise ReconcilerError(f"temporary files: {error.strerror or error}; {NO_ROOM}") from error
+    raise ReconcilerError(f"temporary files cannot be used; {NO_ROOM}")
 
 
 def _place(settings: Settings) -> Path | None:
