@@ -13,12 +13,10 @@ from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.compile import Schema, compiled
 from reconciler.inventory.document import MORE, Finding
-from reconciler.inventory.editor_schemas import editor_schemas as schemas_for_editors
 from reconciler.inventory.files import display
 from reconciler.inventory.locate import capped, locate, news
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.read import read
-from reconciler.inventory.replacing import replaced
 from reconciler.inventory.schema import packaged_path, packaged_schema, read_schema
 from reconciler.inventory.veil import veiled
 from reconciler.model import DesiredState, Json, Problem, Serial, Source
@@ -98,6 +96,8 @@ def editor_schemas(settings: Settings) -> dict[Path, dict[str, Json]]:
 
     Where the user has none yet, the built-in one is among them. Raises InventoryError if it cannot be read.
     """
+    from reconciler.inventory.editor_schemas import editor_schemas as schemas_for_editors
+
     path = settings.schema or settings.root / "schemas" / "device.schema.json"
     own = {} if settings.schema else {path: packaged_schema("device")}
     match read_schema(settings.schema or packaged_path("device"), display(settings.root, path)):
@@ -140,6 +140,8 @@ def replacement(settings: Settings, old: str, new: str, *, applied: Container[st
     Raises InventoryError for an inventory that is not valid as it is, and Usage if there is no such device, the new
     serial number is none or is declared already, or the old one is written in a way that cannot be changed in place.
     """
+    from reconciler.inventory.replacing import replaced
+
     devices = desired_state(settings).devices
     device = devices.get(Serial(old))
     if device is None:

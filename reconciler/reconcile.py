@@ -6,12 +6,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from reconciler.apply import drafts
-from reconciler.apply.judge import Task
-from reconciler.apply.pace import Tempo, settled_at
-from reconciler.bookkeeping import held_by_us
 from reconciler.config import Settings
 from reconciler.conformance import check_plan, check_removals, marked
 from reconciler.desired import Validated, desired_state, validate
@@ -23,7 +18,6 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
-from reconciler.inventory.commit import commit_of
 from reconciler.inventory.origin import origin
 from reconciler.inventory.read import field_sources
 from reconciler.model import (
@@ -50,13 +44,12 @@ from reconciler.plan.settle import settle
 from reconciler.plan.target import target
 from reconciler.plan.wording import named
 from reconciler.pointer import patched
-from reconciler.state.holder import this_process
 from reconciler.state.open import Note, check_lineage, open_state
-from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
 
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
+    from reconciler.apply.judge import Task
     from reconciler.apply.run import Run
     from reconciler.state.backend import Backend
 
@@ -148,7 +141,15 @@ def apply(
     is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (UNIX
     seconds) once we hold the state, and `admit` looks at the state, and may raise. A run that has begun is finished.
     """
+    from uuid import uuid4
+
+    from reconciler.apply import drafts
+    from reconciler.apply.pace import Tempo
     from reconciler.apply.run import Run, carry_out
+    from reconciler.bookkeeping import held_by_us
+    from reconciler.inventory.commit import commit_of
+    from reconciler.state.holder import this_process
+    from reconciler.state.recovery import to_json
 
     api = _api(settings, environ)
     began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
@@ -218,7 +219,7 @@ def _checks(settings: Settings, changes: Sequence[Change], snapshot: Snapshot, m
 
 def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
-) -> tuple[tuple[Serial, ...], list[Task]]:
+) -> tuple[tuple[Serial, ...], list["Task"]]:
     """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
     rules = marked(settings)
     changes = agreed.changes
@@ -239,7 +240,10 @@ def _tasks(
     return settled.done, sorted(tasks, key=lambda task: (task.change.waits_for is not None, task.not_before))
 
 
-def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:
+def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> "Task":
+    from reconciler.apply.judge import Task
+    from reconciler.apply.pace import settled_at
+
     state = snapshot.devices.get(change.serial)
     api = settings.api
     sent = body(change, state.fields if state else {}, merged=settings.api.merges)

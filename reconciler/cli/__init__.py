@@ -5,19 +5,18 @@ Each command lives in a module of its own, imported when it is asked for, so tha
 
 import io
 import os
-import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from reconciler import __version__
+from reconciler.cli.interrupt import interruptible
 from reconciler.cli.streams import Stderr, Stdout
 from reconciler.errors import InventoryError, ReconcilerError, Refused
 
@@ -153,15 +152,17 @@ def cli(
     ctx.obj = Globals(directory, config, wanted, verbose - quiet)
 
 
-def main() -> NoReturn:
-    """The `reconciler` command. Ends the process with a documented exit code, never with a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def run() -> int:
+    """The `reconciler` command: its documented exit code, never a traceback.
+
+    SIGINT and SIGTERM raise KeyboardInterrupt while a command runs, and end the process silently before and after.
+    """
     with redirect_stdout(Stdout(_stream(sys.stdout))) as stdout, redirect_stderr(Stderr(_stream(sys.stderr))) as stderr:
         stdout.no_commands = stderr.no_commands = os.environ.get("GITHUB_ACTIONS") == "true"
         code = _run()
         stderr.finish()
         stdout.finish()
-    sys.exit(code)
+    return code
 
 
 def _stream(stream: TextIO | None) -> TextIO:
@@ -175,7 +176,8 @@ def _stream(stream: TextIO | None) -> TextIO:
 
 def _run() -> int:  # noqa: PLR0911 - one for each way to end
     try:
-        code = cli.main(prog_name="reconciler", standalone_mode=False)
+        with interruptible():
+            code = cli.main(prog_name="reconciler", standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
         error.show()
@@ -195,7 +197,9 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
     except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours, told without a traceback
         click.echo(f"internal error: {type(error).__name__}: {error}; this is a defect, please report it", err=True)
         if os.environ.get("RECONCILER_TRACEBACK"):
-            traceback.print_exc()
+            from traceback import print_exc
+
+            print_exc()
         return 1
     return code if isinstance(code, int) else 0
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.inventory.document import Document
+from reconciler.inventory.document import Document, Parsed
 from reconciler.inventory.files import device_files, display, layer_files, unreadable
-from reconciler.inventory.yaml_core import Parsed, parse
 from reconciler.model import ABSENT, Problem, Source
 
 MAX_BYTES = 1024 * 1024
@@ -61,6 +60,8 @@ def read(root: Path, inventory: Path, paths: Sequence[Path]) -> Reading:
 
 
 def _document(root: Path, file: str, problems: list[Problem]) -> Document | None:
+    from reconciler.inventory.yaml_core import parse
+
     path = Path(file)
     name = display(root, path)
     text = load(path, name)
@@ -76,6 +77,8 @@ def _document(root: Path, file: str, problems: list[Problem]) -> Document | None
 
 def look_closer(path: Path, name: str) -> Parsed:
     """The file again, with all places. A file that is gone by now has none."""
+    from reconciler.inventory.yaml_core import parse
+
     text = load(path, name)
     return parse("" if isinstance(text, Problem) else text, name, places=True)
 
