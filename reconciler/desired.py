@@ -21,6 +21,7 @@ from reconciler.inventory.schema import packaged_path, packaged_schema, read_sch
 from reconciler.inventory.veil import veiled
 from reconciler.model import DesiredState, Json, Problem, Serial, Source
 from reconciler.plan.marks import Marks, marks, misplaced
+from reconciler.watch import SILENT, Watch
 
 UNHIDE = "put it on the field itself, directly under `properties`"
 
@@ -39,7 +40,9 @@ class Validated:
     layers: int = 0
 
 
-def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | None = None) -> Validated:
+def validate(
+    settings: Settings, paths: Sequence[Path] = (), *, today: date | None = None, watch: Watch = SILENT
+) -> Validated:
     """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
 
     Overrides that ended before `today` (in UTC, unless given) count for nothing. A schema that marks secrets leaves the
@@ -53,23 +56,26 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
     rules = marks(schema.document) if isinstance(schema, Schema) else Marks()
     lists = ListRules(rules.merged_sets, rules.merged_by)
 
-    reading = read(settings.root, settings.inventory, paths or (settings.inventory,))
-    candidates, findings = resolve.resolve(
-        reading.documents,
-        defaults=reading.defaults,
-        groups=reading.groups,
-        rules=lists,
-        today=today,
-        known=None if paths or reading.problems else rules.known,
-    )
+    reading = read(settings.root, settings.inventory, paths or (settings.inventory,), watch)
+    with watch.stage("resolve"):
+        candidates, findings = resolve.resolve(
+            reading.documents,
+            defaults=reading.defaults,
+            groups=reading.groups,
+            rules=lists,
+            today=today,
+            known=None if paths or reading.problems else rules.known,
+        )
     problems = list(reading.problems)
     where = fields.spots(lists, today)
     if isinstance(schema, Schema):
         check_settings(settings, schema.document)
-        findings += fields.validate(candidates, schema, rules.sensitive, where)
-        findings += across.repeated(candidates, rules.unique, where)
-        findings += across.dangling(candidates, rules.references, where, rules.sensitive) if not paths else ()
-        findings += across.swapped(candidates)
+        with watch.stage("validate", len(candidates), "devices") as advance:
+            findings += fields.validate(candidates, schema, rules.sensitive, where)
+            findings += across.repeated(candidates, rules.unique, where)
+            findings += across.dangling(candidates, rules.references, where, rules.sensitive) if not paths else ()
+            findings += across.swapped(candidates)
+            advance(len(candidates))
         findings += [_misplaced(schema_name, place, why) for place, why in misplaced(schema.document)]
     elif isinstance(schema, Finding):
         findings.append(schema)
@@ -170,9 +176,10 @@ def desired_state(
     settings: Settings,
     today: date | None = None,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
+    watch: Watch = SILENT,
 ) -> DesiredState:
     """The whole inventory as of `today` (as in `validate`); `warn` gets its warnings. Raises InventoryError."""
-    validated = validate(settings, today=today)
+    validated = validate(settings, today=today, watch=watch)
     if validated.problems:
         raise InventoryError(validated.problems)
     warn(validated.warnings)

@@ -21,6 +21,7 @@ from reconciler.errors import (
 from reconciler.inventory.origin import origin
 from reconciler.inventory.read import field_sources
 from reconciler.model import (
+    Applied,
     Change,
     DesiredState,
     Device,
@@ -46,6 +47,7 @@ from reconciler.plan.wording import named
 from reconciler.pointer import patched
 from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.timestamp import stamp
+from reconciler.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
@@ -64,6 +66,7 @@ def plan(
     clock: Callable[[], float] = time.time,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
     note: Note | None = None,
+    watch: Watch = SILENT,
 ) -> Plan:
     """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
@@ -72,9 +75,9 @@ def plan(
     fetched. Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
     moment = clock()
-    desired, rules = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn), marked(settings)
-    where = _origin(desired)
-    with closing(open_state(settings.state, settings.root, note=note)) as backend:
+    desired = desired_state(settings, datetime.fromtimestamp(moment, UTC).date(), warn, watch)
+    rules, where = marked(settings), _origin(desired)
+    with watch.stage("state"), closing(open_state(settings.state, settings.root, note=note)) as backend:
         snapshot = backend.read()
     check_lineage(snapshot, settings.lineage, settings.state)
     ours, theirs = target(desired, snapshot, targets)
@@ -95,14 +98,18 @@ def plan(
         return placed(changes, ours, places, where)
 
     managed, held = parted(ours, theirs)
-    changes, observed = changed(*managed), changed(*held)
+    with watch.stage("diff", len(ours.devices.keys() | theirs.devices.keys()), "devices") as advance:
+        changes, observed = changed(*managed), changed(*held)
+        advance(len(ours.devices.keys() | theirs.devices.keys()))
     devices = managed[0].devices.keys() | held[0].devices.keys()
+    with watch.stage("guard"):
+        guards = _checks(settings, changes, snapshot, moment)
     return Plan(
         lineage=snapshot.lineage,
         revision=snapshot.revision,
         changes=changes,
         unchanged=len(devices - {change.serial for change in (*changes, *observed)}),
-        guards=_checks(settings, changes, snapshot, moment),
+        guards=guards,
         standing=standing(managed[1], changes),
         targets=tuple(targets),
         digest=digest(changes),
@@ -129,10 +136,10 @@ def apply(
     lock_timeout: float | None = None,
     max_duration: float | None = None,
     clock: Callable[[], float] = time.time,
-    progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     admit: Callable[["Backend"], None] = lambda _: None,
+    watch: Watch = SILENT,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
@@ -155,12 +162,14 @@ def apply(
     began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
     holder = this_process(environ)
     with ExitStack() as stack:
-        backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
-        _check_lineage(settings, agreed, backend.read())
-        held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
-        snapshot = backend.read()
-        admit(backend)
-        done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
+        with watch.stage("state"):
+            backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
+            _check_lineage(settings, agreed, backend.read())
+            held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
+            snapshot = backend.read()
+        with watch.stage("guard"):
+            admit(backend)
+            done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
         commit = commit_of(settings.root, environ)
 
         def append(entries: Sequence[Draft]) -> None:
@@ -171,19 +180,27 @@ def apply(
 
         server = settings.api.server
         append([drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)])
-        carried = carry_out(
-            tasks,
-            run_id=run_id,
-            api=api,
-            append=append,
-            may_send=lambda: not held.lost,
-            tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
-            rhythm=backend.rhythm(),
-            max_duration=max_duration,
-            progress=progress,
-            trace=trace,
-            say=say,
-        )
+        with watch.stage("apply", len(tasks), "devices") as advance:
+
+            def told(outcome: Outcome) -> None:
+                advance(1)
+                if not isinstance(outcome, Applied):
+                    watch.count("not applied")
+
+            carried = carry_out(
+                tasks,
+                run_id=run_id,
+                api=api,
+                append=append,
+                may_send=lambda: not held.lost,
+                tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
+                rhythm=backend.rhythm(),
+                max_duration=max_duration,
+                progress=told,
+                retried=lambda: watch.count("retried"),
+                trace=trace,
+                say=say,
+            )
         lost = carried.unrecorded
         recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
         run = Run(run_id, agreed, carried.outcomes, done, carried.error, started, time.monotonic() - began, recovery)

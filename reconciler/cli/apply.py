@@ -99,7 +99,7 @@ def apply(
     from reconciler import reconcile
     from reconciler.apply.run import Run
     from reconciler.cli.output import check_replaceable, read_plan
-    from reconciler.cli.progress import progress
+    from reconciler.cli.watching import watching
     from reconciler.report.text import summary_line
     from reconciler.timestamp import stamp
 
@@ -121,7 +121,7 @@ def apply(
         check(given, settings, plan, reviewed)
     elif not planfile and not auto_approve:
         _ask(plan)
-    with progress(given, len(plan.changes)) as show:
+    with watching(given) as watch:
         run = reconcile.apply(
             settings,
             plan,
@@ -129,9 +129,9 @@ def apply(
             allowed=allowed,
             lock_timeout=lock_timeout,
             max_duration=max_duration,
-            progress=show,
             trace=given.trace,
             say=given.say,
+            watch=watch,
         )
     return told(given, settings, run, report)
 
@@ -180,10 +180,15 @@ def _planned(
     """A plan of now, shown. Raises Refused for a guard that is not allowed."""
     from reconciler import reconcile
     from reconciler.cli.output import print_plan
+    from reconciler.cli.watching import watching
     from reconciler.errors import Refused
 
-    plan = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn)
-    print_plan(given, plan, "text", full=False, refusals=False)
+    with watching(given) as watch:
+        plan = reconcile.plan(
+            settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn, watch=watch
+        )
+    with watch.stage("report"):
+        print_plan(given, plan, "text", full=False, refusals=False)
     refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
     if refusals:
         raise Refused(refusals)

@@ -2,13 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.inventory.document import Document, Parsed
 from reconciler.inventory.files import device_files, display, layer_files, unreadable
 from reconciler.model import ABSENT, Problem, Source
+from reconciler.watch import SILENT, Advance, Watch
 
 MAX_BYTES = 1024 * 1024
 
@@ -32,7 +33,7 @@ class Reading:
         return (*self.defaults, *self.groups, *self.documents)
 
 
-def read(root: Path, inventory: Path, paths: Sequence[Path]) -> Reading:
+def read(root: Path, inventory: Path, paths: Sequence[Path], watch: Watch = SILENT) -> Reading:
     """Every inventory file among and below `paths`, and the layers of `inventory` that reach them.
 
     A file named outright is read as one of devices whatever its name, unless it is a layer.
@@ -51,11 +52,16 @@ def read(root: Path, inventory: Path, paths: Sequence[Path]) -> Reading:
     problems += (problem for problem in wrong if problem not in problems)
     devices = found - defaults - groups
 
-    def documents(files: set[str]) -> tuple[Document, ...]:
-        return tuple(item for file in sorted(files) if (item := _document(root, file, problems)) is not None)
+    def documents(files: set[str], advance: Advance) -> Iterator[Document]:
+        for file in sorted(files):
+            item = _document(root, file, problems)
+            advance(1)
+            if item is not None:
+                yield item
 
-    shared = documents(defaults), documents(groups)
-    own = documents(devices)
+    with watch.stage("read", len(defaults) + len(groups) + len(devices), "files") as advance:
+        shared = tuple(documents(defaults, advance)), tuple(documents(groups, advance))
+        own = tuple(documents(devices, advance))
     return Reading(own, tuple(problems), len(devices), *shared)
 
 
