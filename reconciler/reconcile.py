@@ -103,20 +103,19 @@ def plan(
         advance(len(ours.devices.keys() | theirs.devices.keys()))
     devices = managed[0].devices.keys() | held[0].devices.keys()
     with watch.stage("guard"):
-        guards = _checks(settings, changes, snapshot, moment)
-    return Plan(
-        lineage=snapshot.lineage,
-        revision=snapshot.revision,
-        changes=changes,
-        unchanged=len(devices - {change.serial for change in (*changes, *observed)}),
-        guards=guards,
-        standing=standing(managed[1], changes),
-        targets=tuple(targets),
-        digest=digest(changes),
-        nested=settings.api.nested,
-        observed=observed,
-        paused=tuple(sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")),
-    )
+        return Plan(
+            lineage=snapshot.lineage,
+            revision=snapshot.revision,
+            changes=changes,
+            unchanged=len(devices - {change.serial for change in (*changes, *observed)}),
+            guards=_checks(settings, changes, snapshot, moment),
+            standing=standing(managed[1], changes),
+            targets=tuple(targets),
+            digest=digest(changes),
+            nested=settings.api.nested,
+            observed=observed,
+            paused=tuple(sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")),
+        )
 
 
 def _origin(desired: DesiredState) -> Origin:

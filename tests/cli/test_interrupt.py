@@ -1,8 +1,10 @@
 """Ctrl-C at any instant: an end without a traceback, and soon."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +59,49 @@ def test_an_interrupt_at_any_instant_leaves_no_traceback_of_ours(
         assert stderr.endswith("interrupted\n") or code != 130
 
     assert endings[130] + endings[-signal.SIGINT] >= 1, endings
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_run_over_a_fleet_uses_no_second_more_wherever_it_is_interrupted(
+    command: str, declare: Declare, tmp_path: Path
+) -> None:
+    """Seconds of CPU, lest other processes count: what Python cannot interrupt is a call into C, and uses it."""
+    for site in range(10):
+        devices = [f"- {{serial_number: AP-{site}-{number}, status: active}}" for number in range(300)]
+        declare(f"site-{site}.yaml", "devices:\n" + "\n".join(devices) + "\n")
+    began = time.monotonic()
+    assert _started(tmp_path, command).wait(60) == 0
+    whole = time.monotonic() - began
+    endings: Counter[int] = Counter()
+    for part in (0.3, 0.45, 0.6, 0.75, 0.9):
+        process = _started(tmp_path, command)
+        try:
+            process.wait(whole * part)
+        except subprocess.TimeoutExpired:
+            used = _cpu(process.pid)
+            process.send_signal(signal.SIGINT)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            assert usage.ru_utime + usage.ru_stime - used < 1
+        endings[process.returncode] += 1
+
+    assert endings[130] >= 1, endings
+
+
+def _started(folder: Path, command: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [COMMAND, command],
+        cwd=folder,
+        env=clean_environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _cpu(pid: int) -> float:
+    """Seconds that a process has used up to now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_an_interrupt_during_an_import_waits_for_its_end(tmp_path: Path) -> None:
