@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SOON = 0.01
-"""Seconds until an interrupt that came in the middle of an import is looked at again."""
+"""Seconds until a signal that came in the middle of an import is sent again, to whoever handles it by then."""
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def interruptible() -> Iterator[None]:
     """
     numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else [])]
     sys.unraisablehook = _unraisable
-    for number in (signal.SIGALRM, *numbers):
+    for number in numbers:
         signal.signal(number, _interrupt)
     try:
         yield
@@ -31,8 +31,9 @@ def interruptible() -> Iterator[None]:
         sys.unraisablehook = sys.__unraisablehook__
 
 
-def _interrupt(_: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     if _importing(frame):  # an extension in C that cannot finish loading panics
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
         signal.setitimer(signal.ITIMER_REAL, SOON)
     else:
         raise KeyboardInterrupt

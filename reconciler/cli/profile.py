@@ -64,7 +64,6 @@ class Profile(Watch):
 
     def document(self, command: str) -> dict[str, Any]:
         """The whole run up to now: its events in one that is called `command`, and names for the processes."""
-        self._start()
         self._add(command, self._began, time.monotonic(), self._pid, {})
         workers = {event["pid"] for event in self._events} - {self._pid}
         names = {self._pid: "reconciler"} | dict.fromkeys(sorted(workers), "worker")

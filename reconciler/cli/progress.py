@@ -169,8 +169,10 @@ def shown(watch: Progress, display: Display, clock: Callable[[], float]) -> Iter
         yield
     finally:
         over.set()
-        thread.join()
-        display.end()
+        try:
+            thread.join()
+        finally:
+            display.end()
 
 
 _DRAWING = Lock()
