@@ -24,8 +24,8 @@ check-static: venv ## formatting, lint, types, architecture, workflows
 	$(BIN)/zizmor --offline --pedantic --quiet .github
 	$(BIN)/actionlint -shellcheck= -pyflakes=
 
-test: venv ## run the tests; ARGS="-k word" picks some
-	$(BIN)/pytest $(ARGS)
+test: venv ## run the tests, on all cores; ARGS="-k word" picks some
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 soak: venv ## the heavy proofs of docs/reliability.md, longer: half an hour or so
 	RECONCILER_SOAK=1 $(BIN)/pytest --timeout=3600 tests/apply/test_crashes.py tests/apply/test_state_machine.py \

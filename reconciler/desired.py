@@ -13,16 +13,15 @@ from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.compile import Schema, compiled
 from reconciler.inventory.document import MORE, Finding
-from reconciler.inventory.editor_schemas import editor_schemas as schemas_for_editors
 from reconciler.inventory.files import display
 from reconciler.inventory.locate import capped, locate, news
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.read import read
-from reconciler.inventory.replacing import replaced
 from reconciler.inventory.schema import packaged_path, packaged_schema, read_schema
 from reconciler.inventory.veil import veiled
 from reconciler.model import DesiredState, Json, Problem, Serial, Source
 from reconciler.plan.marks import Marks, marks, misplaced
+from reconciler.watch import SILENT, Watch
 
 UNHIDE = "put it on the field itself, directly under `properties`"
 
@@ -41,7 +40,9 @@ class Validated:
     layers: int = 0
 
 
-def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | None = None) -> Validated:
+def validate(
+    settings: Settings, paths: Sequence[Path] = (), *, today: date | None = None, watch: Watch = SILENT
+) -> Validated:
     """Read and check the inventory, or just `paths`: every problem of every file at once, in order of place.
 
     Overrides that ended before `today` (in UTC, unless given) count for nothing. A schema that marks secrets leaves the
@@ -55,23 +56,26 @@ def validate(settings: Settings, paths: Sequence[Path] = (), *, today: date | No
     rules = marks(schema.document) if isinstance(schema, Schema) else Marks()
     lists = ListRules(rules.merged_sets, rules.merged_by)
 
-    reading = read(settings.root, settings.inventory, paths or (settings.inventory,))
-    candidates, findings = resolve.resolve(
-        reading.documents,
-        defaults=reading.defaults,
-        groups=reading.groups,
-        rules=lists,
-        today=today,
-        known=None if paths or reading.problems else rules.known,
-    )
+    reading = read(settings.root, settings.inventory, paths or (settings.inventory,), watch)
+    with watch.stage("resolve"):
+        candidates, findings = resolve.resolve(
+            reading.documents,
+            defaults=reading.defaults,
+            groups=reading.groups,
+            rules=lists,
+            today=today,
+            known=None if paths or reading.problems else rules.known,
+        )
     problems: Sequence[Problem] = list(reading.problems)
     where = fields.spots(lists, today)
     if isinstance(schema, Schema):
         check_settings(settings, schema.document)
-        findings += fields.validate(candidates, schema, rules.sensitive, where)
-        findings += across.repeated(candidates, rules.unique, where)
-        findings += across.dangling(candidates, rules.references, where, rules.sensitive) if not paths else ()
-        findings += across.swapped(candidates)
+        with watch.stage("validate", len(candidates), "devices") as advance:
+            findings += fields.validate(candidates, schema, rules.sensitive, where)
+            findings += across.repeated(candidates, rules.unique, where)
+            findings += across.dangling(candidates, rules.references, where, rules.sensitive) if not paths else ()
+            findings += across.swapped(candidates)
+            advance(len(candidates))
         findings += [misplaced_word(schema_name, place, why) for place, why in misplaced(schema.document)]
     elif isinstance(schema, Finding):
         findings.append(schema)
@@ -119,6 +123,8 @@ def editor_schemas(settings: Settings) -> dict[Path, dict[str, Json]]:
 
     Where the user has none yet, the built-in one is among them. Raises InventoryError if it cannot be read.
     """
+    from reconciler.inventory.editor_schemas import editor_schemas as schemas_for_editors
+
     path = settings.schema or settings.root / "schemas" / "device.schema.json"
     own = {} if settings.schema else {path: packaged_schema("device")}
     match read_schema(settings.schema or packaged_path("device"), display(settings.root, path)):
@@ -162,6 +168,8 @@ def replacement(settings: Settings, old: str, new: str, *, applied: Container[st
     Raises InventoryError for an inventory that is not valid as it is, and Usage if there is no such device, the new
     serial number is none or is declared already, or the old one is written in a way that cannot be changed in place.
     """
+    from reconciler.inventory.replacing import replaced
+
     devices = desired_state(settings).devices
     device = devices.get(Serial(old))
     if device is None:
@@ -190,9 +198,10 @@ def desired_state(
     settings: Settings,
     today: date | None = None,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
+    watch: Watch = SILENT,
 ) -> DesiredState:
     """The whole inventory as of `today` (as in `validate`); `warn` gets its warnings. Raises InventoryError."""
-    validated = validate(settings, today=today)
+    validated = validate(settings, today=today, watch=watch)
     if validated.problems:
         raise InventoryError(validated.problems)
     warn(validated.warnings)

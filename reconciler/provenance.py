@@ -15,10 +15,10 @@ from reconciler.desired import desired_state
 from reconciler.errors import Usage
 from reconciler.inventory.asked import asked, meant
 from reconciler.inventory.blame import blame
+from reconciler.inventory.document import Place
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import deciding, mentioned, statements, tips
 from reconciler.inventory.read import look_closer
-from reconciler.inventory.yaml_core import Place
 from reconciler.model import (
     ABSENT,
     Action,

@@ -6,12 +6,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from reconciler.apply import drafts
-from reconciler.apply.judge import Task
-from reconciler.apply.pace import Tempo, settled_at
-from reconciler.bookkeeping import held_by_us
 from reconciler.config import Settings
 from reconciler.conformance import check_plan, marked
 from reconciler.desired import Validated, desired_state, validate
@@ -23,11 +18,10 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
-from reconciler.fleet.chosen import chosen
 from reconciler.fleet.sweep import Run as Sweeping
 from reconciler.fleet.sweep import Swept, sweep
-from reconciler.inventory.commit import commit_of
 from reconciler.model import (
+    Applied,
     Change,
     DeviceState,
     Draft,
@@ -46,14 +40,13 @@ from reconciler.plan.settle import settle
 from reconciler.plan.wording import named
 from reconciler.pointer import patched
 from reconciler.state.backend import Head
-from reconciler.state.holder import this_process
 from reconciler.state.open import Note, check_lineage, open_state
-from reconciler.state.recovery import to_json
 from reconciler.timestamp import stamp
 from reconciler.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
+    from reconciler.apply.judge import Task
     from reconciler.apply.run import Run
     from reconciler.state.backend import Backend
 
@@ -84,7 +77,12 @@ def plan(
             check_lineage(head, settings.lineage, settings.state)
 
         run = Sweeping(settings, backend, today, time.time_ns(), resend, check, watch)
-        found = chosen(run, targets) if targets else sweep(run)
+        if targets:
+            from reconciler.fleet.chosen import chosen
+
+            found = chosen(run, targets)
+        else:
+            found = sweep(run)
     warn(found.warnings)
     with watch.stage("guard"):
         return planned(settings, found, targets, moment)
@@ -116,10 +114,10 @@ def apply(
     lock_timeout: float | None = None,
     max_duration: float | None = None,
     clock: Callable[[], float] = time.time,
-    progress: Callable[[Outcome], None] = lambda _: None,
     trace: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     admit: Callable[["Backend"], None] = lambda _: None,
+    watch: Watch = SILENT,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
 
@@ -128,18 +126,28 @@ def apply(
     is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (UNIX
     seconds) once we hold the state, and `admit` looks at the state, and may raise. A run that has begun is finished.
     """
+    from uuid import uuid4
+
+    from reconciler.apply import drafts
+    from reconciler.apply.pace import Tempo
     from reconciler.apply.run import Run, carry_out
+    from reconciler.bookkeeping import held_by_us
+    from reconciler.inventory.commit import commit_of
+    from reconciler.state.holder import this_process
+    from reconciler.state.recovery import to_json
 
     api = _api(settings, environ)
     began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
     holder = this_process(environ)
     with ExitStack() as stack:
-        backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
-        _check_lineage(settings, agreed, backend.read())
-        held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
-        snapshot = backend.read()
-        admit(backend)
-        done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
+        with watch.stage("state"):
+            backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
+            _check_lineage(settings, agreed, backend.read())
+            held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
+            snapshot = backend.read()
+        with watch.stage("guard"):
+            admit(backend)
+            done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
         commit = commit_of(settings.root, environ)
 
         def append(entries: Sequence[Draft]) -> None:
@@ -150,19 +158,27 @@ def apply(
 
         server = settings.api.server
         append([drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)])
-        carried = carry_out(
-            tasks,
-            run_id=run_id,
-            api=api,
-            append=append,
-            may_send=lambda: not held.lost,
-            tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
-            rhythm=backend.rhythm(),
-            max_duration=max_duration,
-            progress=progress,
-            trace=trace,
-            say=say,
-        )
+        with watch.stage("apply", len(tasks), "devices") as advance:
+
+            def told(outcome: Outcome) -> None:
+                advance(1)
+                if not isinstance(outcome, Applied):
+                    watch.count("not applied")
+
+            carried = carry_out(
+                tasks,
+                run_id=run_id,
+                api=api,
+                append=append,
+                may_send=lambda: not held.lost,
+                tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
+                rhythm=backend.rhythm(),
+                max_duration=max_duration,
+                progress=told,
+                retried=lambda: watch.count("retried"),
+                trace=trace,
+                say=say,
+            )
         lost = carried.unrecorded
         recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
         run = Run(run_id, agreed, carried.outcomes, done, carried.error, started, time.monotonic() - began, recovery)
@@ -200,7 +216,7 @@ def _checks(
 
 def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
-) -> tuple[tuple[Serial, ...], list[Task]]:
+) -> tuple[tuple[Serial, ...], list["Task"]]:
     """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
     rules = marked(settings)
     changes = agreed.changes
@@ -221,7 +237,10 @@ def _tasks(
     return settled.done, sorted(tasks, key=lambda task: (task.change.waits_for is not None, task.not_before))
 
 
-def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> Task:
+def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> "Task":
+    from reconciler.apply.judge import Task
+    from reconciler.apply.pace import settled_at
+
     state = snapshot.devices.get(change.serial)
     api = settings.api
     sent = body(change, state.fields if state else {}, merged=settings.api.merges)

@@ -25,7 +25,7 @@ class Watch:
         """What the worker process `pid` did for the present stage; `began` is its time.monotonic(), as ours."""
 
     def count(self, what: str, more: int = 1) -> None:
-        """Something that the present stage has a number of, beside what is done: "retries", "not applied"."""
+        """Something that the present stage has a number of, beside what is done: "retried", "not applied"."""
 
 
 SILENT = Watch()

@@ -74,6 +74,7 @@ def carry_out(
     rhythm: Rhythm = IMMEDIATE,
     max_duration: float | None,
     progress: Callable[[Outcome], None],
+    retried: Callable[[], None] = lambda: None,
     trace: Callable[[str], None],
     say: Callable[[str], None],
 ) -> Carried:
@@ -81,9 +82,10 @@ def carry_out(
 
     The first SIGINT or SIGTERM, or `max_duration` seconds, let nothing new start; a second signal gives up what is in
     flight. `may_send` is asked before every request, `trace` is told of each in a line, `say` of every notable
-    wait. Never raises for a device, the server or the state.
+    wait, `retried` of each device that is asked again. Never raises for a device, the server or the state.
     """
     execution: Execution | None = None
+    asked: set[Serial] = set()
 
     async def work(stop: Stop) -> None:
         nonlocal execution
@@ -92,6 +94,9 @@ def carry_out(
             async def put(serial: Serial, body: Mapping[str, Json]) -> Answer | NotSent | NoAnswer:
                 if not may_send():
                     raise LeaseLost("the lease on the state was lost; nothing more was sent; run apply again")
+                if serial in asked:
+                    retried()
+                asked.add(serial)
                 began = time.monotonic()
                 answer = await server.put(serial, body)
                 said = str(answer.status) if isinstance(answer, Answer) else answer.reason

@@ -12,12 +12,11 @@ import click
 
 from reconciler.cli import TARGET_HELP, Globals, no_cache_option, pass_globals
 from reconciler.errors import ReconcilerError
-from reconciler.model import Plan
-from reconciler.timestamp import stamp
 
 if TYPE_CHECKING:
     from reconciler.apply.run import Run
     from reconciler.config import Settings
+    from reconciler.model import Plan
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -102,8 +101,9 @@ def apply(
     from reconciler import reconcile
     from reconciler.apply.run import Run
     from reconciler.cli.output import check_replaceable, read_plan
-    from reconciler.cli.progress import progress
+    from reconciler.cli.watching import watching
     from reconciler.report.text import summary_line
+    from reconciler.timestamp import stamp
 
     if planfile and (targets or resend):
         raise click.UsageError("a plan file says which devices it is about; --target and --resend belong to plan")
@@ -123,7 +123,7 @@ def apply(
         check(given, settings, plan, reviewed)
     elif not planfile and not auto_approve:
         _ask(plan)
-    with progress(given, len(plan.changes)) as show:
+    with watching(given) as watch:
         run = reconcile.apply(
             settings,
             plan,
@@ -131,9 +131,9 @@ def apply(
             allowed=allowed,
             lock_timeout=lock_timeout,
             max_duration=max_duration,
-            progress=show,
             trace=given.trace,
             say=given.say,
+            watch=watch,
         )
     return told(given, settings, run, report)
 
@@ -159,7 +159,7 @@ def told(given: Globals, settings: "Settings", run: "Run", report: Path | None) 
     return run.exit_code
 
 
-def check(given: Globals, settings: "Settings", plan: Plan, reviewed: str) -> None:
+def check(given: Globals, settings: "Settings", plan: "Plan", reviewed: str) -> None:
     """Raise Unreviewed, having shown what was not reviewed, if the plan does more than the reviewed FILE or DIGEST."""
     from reconciler.agreement import DIGEST, check_digest, check_reviewed, only
     from reconciler.cli.output import read_plan
@@ -178,14 +178,19 @@ def check(given: Globals, settings: "Settings", plan: Plan, reviewed: str) -> No
 
 def _planned(
     given: Globals, settings: "Settings", targets: Sequence[str], allowed: Sequence[str], *, resend: bool
-) -> Plan:
+) -> "Plan":
     """A plan of now, shown. Raises Refused for a guard that is not allowed."""
     from reconciler import reconcile
     from reconciler.cli.output import print_plan
+    from reconciler.cli.watching import watching
     from reconciler.errors import Refused
 
-    plan = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn)
-    print_plan(given, plan, "text", full=False, refusals=False)
+    with watching(given) as watch:
+        plan = reconcile.plan(
+            settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn, watch=watch
+        )
+    with watch.stage("report"):
+        print_plan(given, plan, "text", full=False, refusals=False)
     refusals = [refusal for refusal in plan.refusals if refusal.rule not in allowed]
     if refusals:
         raise Refused(refusals)
@@ -214,7 +219,7 @@ def _save(file: Path, run: "Run") -> None:
     )
 
 
-def _ask(plan: Plan) -> None:
+def _ask(plan: "Plan") -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(
             "nobody can be asked here; give a plan file (reconciler plan --out FILE) or --auto-approve"

@@ -70,6 +70,7 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
     from reconciler import gitops, reconcile
     from reconciler.cli.output import print_plan, write_json
     from reconciler.cli.runner import annotate_changes, annotate_problems, annotate_stop, outputs, summarise
+    from reconciler.cli.watching import watching
     from reconciler.forge.job import job_of
     from reconciler.plan.plan_file import to_json
     from reconciler.report.comment import no_plan, plan_comment, plan_summary
@@ -89,7 +90,8 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
     try:
         settings = given.settings()
         root = settings.root
-        made = reconcile.plan(settings, warn=warn, note=given.warn)
+        with watching(given) as watch:
+            made = reconcile.plan(settings, warn=warn, note=given.warn, watch=watch)
         write_json(out, to_json(made))
     except ReconcilerError as error:
         if isinstance(error, InventoryError):
@@ -193,9 +195,11 @@ def _planned(given: Globals, settings: "Settings", job: "Job", *, name: str) -> 
     from reconciler import gitops, reconcile
     from reconciler.cli.output import print_plan
     from reconciler.cli.runner import HALF, summarise
+    from reconciler.cli.watching import watching
     from reconciler.report.comment import plan_summary
 
-    plan = reconcile.plan(settings, warn=given.warnings, note=given.warn)
+    with watching(given) as watch:
+        plan = reconcile.plan(settings, warn=given.warnings, note=given.warn, watch=watch)
     print_plan(given, plan, "text", full=False, refusals=False)
     summarise(job, plan_summary(plan, name=name, url=job.url, artifact=gitops.artifact(name), most=HALF))
     return plan
@@ -232,10 +236,10 @@ def _applied(
 ) -> "Run":
     from reconciler import reconcile
     from reconciler.agreement import check_commit
-    from reconciler.cli.progress import progress
+    from reconciler.cli.watching import watching
 
     variable = "GITHUB_SHA" if os.environ.get("GITHUB_SHA") else "CI_COMMIT_SHA"
-    with progress(given, len(plan.changes)) as show:
+    with watching(given) as watch:
         return reconcile.apply(
             settings,
             plan,
@@ -243,8 +247,8 @@ def _applied(
             allowed=allowed,
             lock_timeout=lock_timeout,
             max_duration=max_duration,
-            progress=show,
             trace=given.trace,
             say=given.say,
+            watch=watch,
             admit=lambda backend: None if OLDER in allowed else check_commit(settings, backend, commit),
         )

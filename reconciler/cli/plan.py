@@ -36,13 +36,18 @@ def plan(
     """
     from reconciler import reconcile
     from reconciler.cli.output import print_plan, write_json
+    from reconciler.cli.watching import watching
     from reconciler.plan.plan_file import to_json
 
     settings = given.settings(cache=not no_cache)
-    made = reconcile.plan(settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn)
-    if out:
-        write_json(out, to_json(made))
-    print_plan(given, made, form, full=full)
+    with watching(given) as watch:
+        made = reconcile.plan(
+            settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn, watch=watch
+        )
+    with watch.stage("report"):
+        if out:
+            write_json(out, to_json(made))
+        print_plan(given, made, form, full=full)
     if made.changes and not made.refusals and form == "text":
         again = (
             [str(out)] if out else [*(f"--target={target}" for target in targets), *(["--resend"] if resend else [])]

@@ -8,9 +8,6 @@ import time
 from contextlib import suppress
 from typing import ClassVar, TextIO
 
-from reconciler.printable import without_commands
-from reconciler.timestamp import stamp
-
 
 class _Front(io.TextIOBase):
     """A stream in front of another. If its reader goes away (`| head`), the rest is dropped and the run goes on."""
@@ -29,7 +26,11 @@ class _Front(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Pass `text` on."""
-        self.command(without_commands(text) if self.no_commands else text)
+        if self.no_commands:
+            from reconciler.printable import without_commands
+
+            text = without_commands(text)
+        self.command(text)
         return len(text)
 
     def command(self, text: str) -> None:
@@ -107,6 +108,8 @@ class Stderr(_Front):
 
     def _pass_on(self, line: str) -> None:
         from click import unstyle
+
+        from reconciler.timestamp import stamp
 
         if line.strip():
             entry = {"at": stamp(time.time()), "message": _redacted(unstyle(line))}

@@ -28,10 +28,13 @@ def validate(context: Globals, paths: tuple[Path, ...], output: str) -> int:
     """
     from reconciler import reconcile
     from reconciler.cli.output import print_commands
+    from reconciler.cli.watching import watching
     from reconciler.forge.annotate import annotations
     from reconciler.report.problems import document, text, valid, warnings
 
-    result = reconcile.validate(context.settings(), [path.absolute() for path in paths])
+    settings = context.settings()
+    with watching(context) as watch:
+        result = reconcile.validate(settings, [path.absolute() for path in paths], watch=watch)
     devices = len(result.desired.devices)
     if output == "json":
         found = document(result.problems, result.warnings, devices=devices, files=result.files)

@@ -1,13 +1,11 @@
 """The tables `[guard]`, `[lifecycle]` and `[on_removed]`: what of them TOML alone does not say."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from reconciler.errors import ConfigError
 from reconciler.model import NEVER_SENT
@@ -88,19 +86,25 @@ def _hours(text: str, name: str) -> tuple[int, int]:
 
 
 def _zone(key: str, name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo, available_timezones
+
     try:
         return ZoneInfo(key)
     except (KeyError, ValueError, OSError):
+        from difflib import get_close_matches
+
         known = available_timezones()
         cities = {zone.rpartition("/")[2]: zone for zone in sorted(known)}
-        city = difflib.get_close_matches(key.rpartition("/")[2].replace(" ", "_").title(), cities, 1)
-        hint = cities[city[0]] if city else next(iter(difflib.get_close_matches(key, known, 1)), "")
+        city = get_close_matches(key.rpartition("/")[2].replace(" ", "_").title(), cities, 1)
+        hint = cities[city[0]] if city else next(iter(get_close_matches(key, known, 1)), "")
         said = f"did you mean {hint}?" if hint else "expected an IANA name, such as Europe/Paris"
         raise ConfigError(f"{name} is {key!r}, which is no time zone; {said}") from None
 
 
 def _close(word: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word.lower(), known, 1) or [day for day in known if word.lower().startswith(day)]
+    from difflib import get_close_matches
+
+    close = get_close_matches(word.lower(), known, 1) or [day for day in known if word.lower().startswith(day)]
     return f" (did you mean {close[0]}?)" if close else ""
 
 

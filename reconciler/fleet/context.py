@@ -1,13 +1,13 @@
 """What decides what a file means, beside its content: where that is another, the file is read anew.
 
-For all files: this program and the libraries that read and check, the settings, the schema and the groups. For those of
-a folder also the defaults that lie above it.
+For all files: this program and the libraries that read and check, the settings that diff goes by, the schema and the
+groups. For those of a folder also the defaults that lie above it.
 """
 
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from hashlib import sha256
 from importlib.util import find_spec
@@ -41,7 +41,7 @@ def context(settings: Settings, today: date, folders: Iterable[str]) -> Context:
     schema = settings.schema or packaged_path("device")
     parts = [
         *_program(),
-        json.dumps(asdict(replace(settings, cache=None, processes=0)), sort_keys=True, default=str),
+        json.dumps([asdict(settings.on_removed), asdict(settings.lifecycle), settings.api.nested], sort_keys=True),
         *(text.hex() for _, text in contents(settings.root, [str(schema)])),
         *(f"{file}:{sha256(texts[file]).hexdigest()}" for file in sorted(groups)),
         today.isoformat() if any(b"$override" in text for text in texts.values()) else "",

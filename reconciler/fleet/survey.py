@@ -17,14 +17,14 @@ from reconciler.index import Indexed
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
 from reconciler.inventory.compile import Schema, compiled
-from reconciler.inventory.document import Candidate, Document, Finding
+from reconciler.inventory.document import Candidate, Document, Finding, Place
 from reconciler.inventory.files import display
 from reconciler.inventory.layering import Fact, Layering
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import origin
 from reconciler.inventory.read import documents
 from reconciler.inventory.schema import packaged_path, read_schema
-from reconciler.inventory.yaml_core import Place, places
+from reconciler.inventory.yaml_core import places
 from reconciler.model import (
     ABSENT,
     DesiredState,

@@ -96,15 +96,15 @@ class _Sweep:
     def swept(self, place: Path | None, *, anew: bool) -> Swept:
         """One run from the listing to the end. Raises Anew or sqlite3.Error where the index is no help."""
         today = self._run.today.isoformat()
-        with self._watch.stage("list files"):
+        with self._watch.stage("list"):
             listing, layers = self._listing()
         index = self._stack.enter_context(opened(place, layers.everywhere, anew=anew))
         before, facts = index.meta(), index.facts()
         if before.get("today", today) > today:
             raise Anew
-        with self._watch.stage("read state"):
+        with self._watch.stage("state"):
             self._state = Standpoint(self._run.backend, index, self._run.check, self._stack)
-        with self._watch.stage("find what moved"):
+        with self._watch.stage("compare"):
             todo = moved(index, self._settings.root, listing, layers, today)
             self._state.extra |= index.drop(todo.gone)
         any_read = bool(todo.read)
@@ -114,7 +114,7 @@ class _Sweep:
         gone, swaps = self._state.gone(index), index.swaps()
         warnings: tuple[Problem, ...] = ()
         if any_read or todo.gone or gone or self._tally.problems or before.get("quiet") != "yes":
-            with self._watch.stage("check across files"):
+            with self._watch.stage("check"):
                 surveyor = self._surveyor(layers)
                 warnings, quiet = self._judged(surveyor, index)
                 rest = surveyor.swapped(set(swaps.values()), gone)
@@ -130,7 +130,7 @@ class _Sweep:
         index.put_extra(gone)
         index.put_meta({**self._state.meta(), "today": today})
         index.keep()
-        with self._watch.stage("sort changes"):
+        with self._watch.stage("sort"):
             settled = changes.settled()
             return Swept(
                 self._state.look.head,
@@ -159,7 +159,7 @@ class _Sweep:
         """Survey what is to be read, and again whatever was applied meanwhile, until nothing was."""
         while True:
             self._state.extra |= index.drop(todo.read)
-            with self._watch.stage("read files", len(todo.read), "files") as advance:
+            with self._watch.stage("read", len(todo.read), "files") as advance:
                 for survey, files in self._surveys(layers, todo):
                     self._tally.add(survey)
                     for file in survey.files:

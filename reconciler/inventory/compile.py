@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any
 
 from reconciler import pointer
 from reconciler.inventory.document import Finding
 from reconciler.model import Json
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _BACKTRACKS = 10_000
@@ -20,12 +21,14 @@ class Schema:
     """A schema that compiles. `file` is its name in messages."""
 
     document: dict[str, Any]
-    validator: jsonschema_rs.Draft202012Validator
+    validator: "Draft202012Validator"
     file: str
 
 
 def compiled(document: Json, file: str) -> Schema | Finding:
     """A validator for `document`: formats are enforced, unknown ones refused, nothing is ever fetched."""
+    import jsonschema_rs
+
     if not isinstance(document, dict):
         return Finding("RC503", "the schema is not a JSON object", "begin from schemas/device.schema.json", file, "")
     if str(document.get("$schema", _DRAFT)).rstrip("#") != _DRAFT:

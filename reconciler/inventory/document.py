@@ -1,23 +1,53 @@
 """What reading, resolving and validating hand to each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from reconciler.inventory.yaml_core import Place
-from reconciler.model import Json, Layer, Serial, Source, Value
+from reconciler.model import Json, Layer, Problem, Serial, Source, Value
 
 MORE = "RC413"
 """The code of a finding that only counts, and of the problem that gives their number."""
+
+MAX_DEPTH = 32
+MAX_PROBLEMS = 100
+"""A file with more of them is not read further: it was never meant as an inventory file."""
+
+
+class Place(NamedTuple):
+    """Line and column, both from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a text holds.
+
+    `value` is ABSENT for a text without a document, or one that cannot be understood to its end. What stands at a
+    `damaged` pointer is a stand-in: its problem is told already. `values`, `keys` and `raw` are by pointer: where a
+    value and its key stand, and how a plain scalar that is not a string was spelled. Unless all places were asked for,
+    `values` holds only the collections of the three outer levels, and the others are empty. `marks` says where every
+    value stands, each before what is in it: `yaml_core.places` makes pointers of that where somebody asks.
+    """
+
+    value: Value
+    problems: tuple[Problem, ...]
+    damaged: frozenset[str]
+    values: Mapping[str, Place]
+    keys: Mapping[str, Place]
+    raw: Mapping[str, str]
+    marks: Sequence[Any] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """What one file holds. `value` is ABSENT if the file has none, or cannot be understood to its end.
 
-    `file` is its name in messages; `damaged`, `places` and `marks` are `damaged`, `values` and `marks` of
-    `yaml_core.Parsed`; `sum` is that of the file's bytes.
+    `file` is its name in messages; `damaged`, `places` and `marks` are `damaged`, `values` and `marks` of Parsed; `sum`
+    is that of the file's bytes.
     """
 
     file: str

@@ -7,9 +7,8 @@ from typing import get_args
 
 from reconciler import pointer
 from reconciler.inventory.characters import forbidden
-from reconciler.inventory.document import Finding
+from reconciler.inventory.document import MAX_DEPTH, Finding
 from reconciler.inventory.wording import kind
-from reconciler.inventory.yaml_core import MAX_DEPTH
 from reconciler.model import Json, Layer, Manage, Override
 
 WORDS = ("$labels", "$unset", "$lock", "$override", "$manage", "$replaces")

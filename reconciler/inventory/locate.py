@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.inventory.document import MORE, Finding
+from reconciler.inventory.document import MAX_PROBLEMS, MORE, Finding, Parsed, Place
 from reconciler.inventory.read import load
 from reconciler.inventory.scalars import quoted
-from reconciler.inventory.yaml_core import MAX_PROBLEMS, Parsed, Place, parse
 from reconciler.model import Problem, Source
 
 
@@ -66,6 +65,8 @@ def locate(findings: Iterable[Finding], paths: Mapping[str, Path]) -> list[Probl
     read: dict[str, tuple[Parsed, list[str]]] = {}
 
     def file(name: str) -> tuple[Parsed, list[str]]:
+        from reconciler.inventory.yaml_core import parse
+
         if name not in read:
             text = load(paths[name], name) if name in paths else ""
             text = "" if isinstance(text, Problem) else text

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from reconciler.inventory.document import Document
+from reconciler.inventory.document import Document, Parsed
 from reconciler.inventory.files import device_files, display, layer_files, no_files, unreadable
-from reconciler.inventory.yaml_core import Parsed, parse
 from reconciler.model import ABSENT, Problem, Source
+from reconciler.watch import SILENT, Advance, Watch
 
 MAX_BYTES = 1024 * 1024
 
@@ -34,7 +34,7 @@ class Reading:
         return (*self.defaults, *self.groups, *self.documents)
 
 
-def read(root: Path, inventory: Path, paths: Sequence[Path]) -> Reading:
+def read(root: Path, inventory: Path, paths: Sequence[Path], watch: Watch = SILENT) -> Reading:
     """Every inventory file among and below `paths`, and the layers of `inventory` that reach them.
 
     A file named outright is read as one of devices whatever its name, unless it is a layer.
@@ -50,17 +50,27 @@ def read(root: Path, inventory: Path, paths: Sequence[Path]) -> Reading:
     defaults, groups, wrong = layer_files(root, inventory, found)
     problems += (problem for problem in wrong if problem not in problems)
     devices = found - defaults - groups
-    shared = documents(root, defaults, problems), documents(root, groups, problems)
-    own = documents(root, devices, problems)
+    with watch.stage("read", len(defaults) + len(groups) + len(devices), "files") as advance:
+        shared = documents(root, defaults, problems, advance), documents(root, groups, problems, advance)
+        own = documents(root, devices, problems, advance)
     return Reading(own, tuple(problems), len(devices), *shared)
 
 
-def documents(root: Path, files: Iterable[str], problems: list[Problem]) -> tuple[Document, ...]:
+def documents(
+    root: Path, files: Iterable[str], problems: list[Problem], advance: Advance = lambda _: None
+) -> tuple[Document, ...]:
     """What these files hold, in order of their names; what is wrong with them joins `problems`."""
-    return tuple(item for file in sorted(files) if (item := _document(root, file, problems)) is not None)
+    found: list[Document] = []
+    for file in sorted(files):
+        item = _document(root, file, problems)
+        advance(1)
+        found += [item] if item else []
+    return tuple(found)
 
 
 def _document(root: Path, file: str, problems: list[Problem]) -> Document | None:
+    from reconciler.inventory.yaml_core import parse
+
     path = Path(file)
     name = display(root, path)
     data = _bytes(path, name)
@@ -92,6 +102,8 @@ def contents(root: Path, files: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
 def look_closer(path: Path, name: str) -> Parsed:
     """The file again, with all places. A file that is gone by now has none."""
+    from reconciler.inventory.yaml_core import parse
+
     text = load(path, name)
     return parse("" if isinstance(text, Problem) else text, name, places=True)
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from reconciler.inventory.document import Parsed, Place
 from reconciler.inventory.scalars import named
-from reconciler.inventory.yaml_core import Parsed, Place, parse
+from reconciler.inventory.yaml_core import parse
 from reconciler.model import Json
 from reconciler.pointer import get, patched
 

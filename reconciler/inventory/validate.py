@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any
-
-from jsonschema_rs import ValidationError
-from jsonschema_rs import ValidationErrorKind as Kind
+from typing import TYPE_CHECKING, Any
 
 from reconciler import pointer
 from reconciler.inventory.compile import Schema
-from reconciler.inventory.document import MORE, Candidate, Finding, steps
+from reconciler.inventory.document import MAX_PROBLEMS, MORE, Candidate, Finding, steps
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import place
 from reconciler.inventory.wording import DESCRIBED, expected, repeated, shown
-from reconciler.inventory.yaml_core import MAX_PROBLEMS
 from reconciler.model import NEVER_SENT, READ_ONLY, Json, Serial
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
 
 _CODES = {
     "type": "RC405",
@@ -90,7 +89,7 @@ def validate(
         told = {(finding.file, finding.pointer) for finding in never_sent}
         findings += never_sent
         for error in schema.validator.iter_errors(value):
-            if isinstance(error.kind, (Kind.BacktrackLimitExceeded, Kind.RegexEngineFailure)):
+            if _is_hopeless(error):
                 return [*findings, _hopeless_pattern(error, schema)]
             for spot, worded in _findings(candidate, error, schema, hidden, locate):
                 where = (spot.file, spot.pointer)
@@ -116,7 +115,13 @@ def _never_sent(spot: Spot, key: str) -> Finding:
     return spot.finding("RC403", message, fix, at_key=True)
 
 
-def _hopeless_pattern(error: ValidationError, schema: Schema) -> Finding:
+def _is_hopeless(error: "ValidationError") -> bool:
+    from jsonschema_rs import ValidationErrorKind as Kind
+
+    return isinstance(error.kind, (Kind.BacktrackLimitExceeded, Kind.RegexEngineFailure))
+
+
+def _hopeless_pattern(error: "ValidationError", schema: Schema) -> Finding:
     rule = _at(schema.document, error.schema_path)
     message = f"the pattern {json.dumps(rule, ensure_ascii=False)} takes too long on some text; it backtracks"
     fix = "write it without look-around, back-references and nested repetition"
@@ -124,9 +129,11 @@ def _hopeless_pattern(error: ValidationError, schema: Schema) -> Finding:
 
 
 def _findings(
-    candidate: Candidate, error: ValidationError, schema: Schema, hidden: Callable[[str], bool], locate: Locate
+    candidate: Candidate, error: "ValidationError", schema: Schema, hidden: Callable[[str], bool], locate: Locate
 ) -> Iterator[tuple[Spot, Callable[[], Finding]]]:
     """Where each finding of an error is, and a way to put it into words."""
+    from jsonschema_rs import ValidationErrorKind as Kind
+
     path = error.instance_path
     rule = _at(schema.document, error.schema_path[:-1])
     rule = rule if isinstance(rule, dict) else {}
@@ -163,8 +170,10 @@ def _missing(candidate: Candidate, key: str) -> str:
     return f"add `{key}: …`" + (f" here, or for more devices in {', '.join(reversed(others))}" if others else "")
 
 
-def _value_finding(spot: Spot, error: ValidationError, rule: dict[str, Any], *, secret: bool) -> Finding:
+def _value_finding(spot: Spot, error: "ValidationError", rule: dict[str, Any], *, secret: bool) -> Finding:
     """The words are ours: the validator's own repeat the value, which may hold a secret."""
+    from jsonschema_rs import ValidationErrorKind as Kind
+
     kind = error.kind
     value: Any = error.instance
     what = "a value that is not shown" if secret else shown(value)

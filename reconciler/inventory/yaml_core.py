@@ -5,9 +5,9 @@ duplicate keys, aliases and places are in hand, at half the cost. A good file is
 problem is read again with all of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from yaml import MarkedYAMLError, YAMLError
 from yaml._yaml import CParser
@@ -15,43 +15,14 @@ from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEv
 
 from reconciler import pointer
 from reconciler.inventory.characters import REPLACEMENT, forbidden
+from reconciler.inventory.document import MAX_DEPTH, MAX_PROBLEMS, Parsed, Place
 from reconciler.inventory.scalars import MAYBE_NOT_A_STRING, named, quoted, resolved
 from reconciler.inventory.syntax_words import explain
 from reconciler.model import ABSENT, Json, Problem, Source, Value
 
-MAX_DEPTH = 32
-MAX_PROBLEMS = 100
-"""A file with more of them is not read further: it was never meant as an inventory file."""
 _NOT_READ = "RC414"
 _OUTER_LEVELS = 3
 """The file, its list of devices, one device."""
-
-
-class Place(NamedTuple):
-    """Line and column, both from 1."""
-
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a text holds.
-
-    `value` is ABSENT for a text without a document, or one that cannot be understood to its end. What stands at a
-    `damaged` pointer is a stand-in: its problem is told already. `values`, `keys` and `raw` are by pointer: where a
-    value and its key stand, and how a plain scalar that is not a string was spelled. Unless all places were asked for,
-    `values` holds only the collections of the three outer levels, and the others are empty. `marks` says where every
-    value stands, each before what is in it: `places` makes pointers of that where somebody asks.
-    """
-
-    value: Value
-    problems: tuple[Problem, ...]
-    damaged: frozenset[str]
-    values: Mapping[str, Place]
-    keys: Mapping[str, Place]
-    raw: Mapping[str, str]
-    marks: Sequence[Any] = field(default=(), compare=False)
 
 
 def places(value: Json, marks: Sequence[Any]) -> Callable[[str], Place | None]:

@@ -29,6 +29,7 @@ def guards_text(checks: Sequence[GuardCheck]) -> Iterator[str]:
     # A part is never broken inside: its blanks are hidden from the wrapping.
     parts = [part.replace(" ", "\0") for part in (*verdict, *heard)]
     lines = textwrap.wrap("Guards:\0" + " · ".join(parts), WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = [line for line in lines if line != "·"]  # a part that fills its line leaves it one of its own
     for number, line in enumerate(lines):
         text = line.replace("\0", " ").removeprefix("· ").removesuffix(" ·")
         if number == 0:

@@ -56,6 +56,7 @@ class Backend(Protocol):
     def look(self, since: Head, serials: Collection[Serial] = ()) -> Look | None:
         """What became of the state after `since`, and how `serials` stand; None if this one does not continue that.
 
+        Every state continues `Head()`, which is that of none.
         Costs what moved and what is asked for, not what exists, where the state is kept so that it can.
         """
         ...

@@ -146,7 +146,7 @@ class Reading:
     def look(self, tip: Tip, since: Head, serials: Collection[Serial]) -> Look | None:
         """As Backend.look."""
         head = tip.root.head
-        if head.lineage != since.lineage or not self._follows(tip, since):
+        if since.lineage not in {"", head.lineage} or not self._follows(tip, since):
             return None
         later = self.journal(tip, after=since.seq) if head.seq > since.seq else ()
         touched = frozenset(entry.serial for entry in later if entry.serial is not None)

@@ -80,7 +80,7 @@ class SqliteBackend:
                 return None if since.lineage else Look(Head(), "", 0)
             sums = self._sums(db)
             then = db.execute("SELECT hash FROM journal WHERE seq = ?", (since.seq,)).fetchone() if since.seq else None
-            if sums.head.lineage != since.lineage or (then[0] if then else GENESIS) != since.hash:
+            if since.lineage not in {"", sums.head.lineage} or (then[0] if then else GENESIS) != since.hash:
                 return None
             query = "SELECT DISTINCT serial FROM journal WHERE seq > ? AND serial IS NOT NULL"
             touched = frozenset(Serial(serial) for (serial,) in db.execute(query, (since.seq,)))

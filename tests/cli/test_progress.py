@@ -1,9 +1,12 @@
-import pytest
-from examples import desired
+"""What a run tells while it is on its way: nothing for a moment, then how far it is."""
 
-from reconciler.cli.progress import lines
-from reconciler.model import Applied, Outcome, Snapshot, Unknown
-from reconciler.plan.diff import diff
+from typing import ClassVar
+
+import pytest
+from conftest import Declare, Run
+
+from reconciler.cli.progress import Lines, Progress, Stage, shown
+from reconciler.sandbox.server import Sandbox
 
 
 class Time:
@@ -13,32 +16,66 @@ class Time:
         return self.now
 
 
-def test_every_ten_seconds_a_line_says_how_far_it_is_and_how_long_it_will_take(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    [change] = diff(desired({"AP-1": {"status": "active"}}), Snapshot())
+def test_it_says_how_far_a_stage_is_how_fast_and_how_long_it_will_take() -> None:
     time = Time()
-    show = lines(2000, time)
-    outcomes: list[Outcome] = [
-        Applied(change, 200, 1),
-        Unknown(change, 4, "no answer"),
-        *[Applied(change, 200, 1)] * 98,
-    ]
-    for outcome in outcomes:
-        time.now += 0.25
-        show(outcome)
+    watch = Progress(time)
+    with watch.stage("apply", 2000, "devices") as advance:
+        [stage] = watch.stages
+        assert stage.said(time.now) == "2,000 devices"
 
-    assert capsys.readouterr().err.splitlines() == [
-        "40 of 2,000 devices, 1 not applied, about 490 s left",
-        "80 of 2,000 devices, 1 not applied, about 480 s left",
-    ]
+        time.now += 10
+        advance(40)
+        watch.count("not applied")
+        watch.count("retried", 3)
+
+        assert stage.said(time.now) == "40 of 2,000 devices, 4.0/s, 1 not applied, 3 retried, about 8 min left"
+
+        advance(1760)
+
+        assert stage.said(time.now) == "1,800 of 2,000 devices, 180.0/s, 1 not applied, 3 retried, about 1 s left"
+    assert watch.stages == []
 
 
-def test_a_run_that_is_over_sooner_says_nothing_on_its_way(capsys: pytest.CaptureFixture[str]) -> None:
-    [change] = diff(desired({"AP-1": {"status": "active"}}), Snapshot())
-    time = Time()
-    show = lines(1, time)
-    time.now += 9.9
-    show(Applied(change, 200, 1))
+def test_a_stage_of_unknown_length_says_how_long_it_has_taken_or_how_much_is_done() -> None:
+    stage = Stage("state", None, "", 100.0)
 
-    assert capsys.readouterr().err == ""
+    assert stage.said(112.4) == "12 s"
+    stage.advance(30)
+    assert stage.said(110.0) == "30, 3.0/s"
+
+
+def test_what_is_said_is_about_the_innermost_stage() -> None:
+    watch = Progress(Time())
+    with watch.stage("read", 2, "files"), watch.stage("parse", 7, "files") as advance:
+        advance(1)
+        watch.count("retried")
+
+        assert [(stage.name, stage.done, stage.counts) for stage in watch.stages] == [
+            ("read", 0, {}),
+            ("parse", 1, {"retried": 1}),
+        ]
+
+
+def test_a_stage_that_hangs_is_told_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
+    class Often(Lines):
+        after: ClassVar[float] = 0.0
+        every: ClassVar[float] = 0.001
+        told = 0
+
+        def show(self, stage: Stage, now: float) -> None:
+            super().show(stage, now)
+            self.told += 1
+
+    watch, display, time = Progress(Time()), Often(), Time()
+    with shown(watch, display, time), watch.stage("state"):
+        while display.told < 3:
+            time.now += 1
+
+    assert capsys.readouterr().err.count("state: ") >= 3
+
+
+def test_a_run_that_is_over_sooner_says_nothing_on_its_way(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    sandbox.seed("AP-1")
+    declare("a.yaml", serial_number="AP-1", status="active")
+
+    assert run("apply", "--auto-approve", environ=sandbox.environ).stderr == ""

@@ -272,7 +272,7 @@ class Reader(Watch):
         self.read = 0
 
     def stage(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-        self.read += total or 0 if name == "read files" else 0
+        self.read += total or 0 if name == "read" else 0
         return super().stage(name, total, unit)
 
 

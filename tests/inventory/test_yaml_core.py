@@ -7,7 +7,8 @@ import yamlcore
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.inventory.yaml_core import MAX_PROBLEMS, Parsed, parse
+from reconciler.inventory.document import MAX_PROBLEMS, Parsed
+from reconciler.inventory.yaml_core import parse
 from reconciler.model import ABSENT, Json
 
 

@@ -1,7 +1,7 @@
 """The section of a plan that says what the guards found."""
 
 import click
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.model import GuardCheck, Plan
@@ -47,6 +47,7 @@ def test_what_refuses_comes_first_by_name() -> None:
     assert "\nGuards: refused by freeze · " in told_elsewhere
 
 
+@example("0" * 59)
 @given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=60))
 def test_a_long_section_is_wrapped_between_its_parts(word: str) -> None:
     found = lines(passing(max_fan_out=f"{word} {word}", protected=f"{word} and {word}"))

@@ -1,0 +1,54 @@
+"""Ctrl-C: KeyboardInterrupt while a command runs, and nothing but the end of the process once it has."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SOON = 0.01
+"""Seconds until a signal that came in the middle of an import is sent again, to whoever handles it by then."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt in here; afterwards they end the process without a word.
+
+    Where Python cannot raise it (in what the garbage collector calls), it would be printed and forgotten: there it ends
+    the process, too, which a run survives like any crash. SIGINT that was ignored stays ignored.
+    """
+    numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else [])]
+    sys.unraisablehook = _unraisable
+    for number in numbers:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        sys.unraisablehook = sys.__unraisablehook__
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _importing(frame):  # an extension in C that cannot finish loading panics
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+        signal.setitimer(signal.ITIMER_REAL, SOON)
+    else:
+        raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        os.write(2, b"interrupted\n")
+        os._exit(130)
+    sys.__unraisablehook__(unraisable)

@@ -1,0 +1,152 @@
+"""Ctrl-C at any instant: an end without a traceback, and soon."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, Declare, clean_environ
+
+import reconciler
+
+PACKAGE = str(Path(reconciler.__file__).parent)
+BEFORE = "__main__.py"
+"""Where an interrupt strikes that came while Python itself was starting, which has tracebacks of its own."""
+
+
+def interrupted(folder: Path, arguments: list[str], step: float) -> Iterator[tuple[int, str]]:
+    """Exit code and stderr of one run after the other, until one ends before its turn comes.
+
+    Each is interrupted `step` seconds later than the one before.
+    """
+    for number in range(1, 200):
+        process = subprocess.Popen(
+            [COMMAND, *arguments],
+            cwd=folder,
+            env={**clean_environ(), "PYTHONWARNINGS": ""},  # which tell of every file that an interrupt leaves open
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        try:
+            process.wait(number * step)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        else:
+            process.communicate()
+            return
+        _, stderr = process.communicate(timeout=20)
+        yield process.returncode, stderr
+    pytest.fail("the command never came to its end")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step"), [(["--help"], 0.003), (["plan"], 0.011), (["apply", "--auto-approve"], 0.023)]
+)
+def test_an_interrupt_at_any_instant_leaves_no_traceback_of_ours(
+    arguments: list[str], step: float, declare: Declare, tmp_path: Path
+) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    endings: Counter[int] = Counter()
+    for code, stderr in interrupted(tmp_path, arguments, step):
+        endings[code] += 1
+        assert set(re.findall(rf'File "{re.escape(PACKAGE)}/([^"]+)"', stderr)) <= {BEFORE}, stderr
+        assert "panicked" not in stderr
+        assert stderr.endswith("interrupted\n") or code != 130
+
+    assert endings[130] + endings[-signal.SIGINT] >= 1, endings
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_run_over_a_fleet_uses_no_second_more_wherever_it_is_interrupted(
+    command: str, declare: Declare, tmp_path: Path
+) -> None:
+    """Seconds of CPU, lest other processes count: what Python cannot interrupt is a call into C, and uses it."""
+    for site in range(10):
+        devices = [f"- {{serial_number: AP-{site}-{number}, status: active}}" for number in range(300)]
+        declare(f"site-{site}.yaml", "devices:\n" + "\n".join(devices) + "\n")
+    began = time.monotonic()
+    assert _started(tmp_path, command).wait(60) == 0
+    whole = time.monotonic() - began
+    endings: Counter[int] = Counter()
+    for part in (0.3, 0.45, 0.6, 0.75, 0.9):
+        process = _started(tmp_path, command)
+        try:
+            process.wait(whole * part)
+        except subprocess.TimeoutExpired:
+            used = _cpu(process.pid)
+            process.send_signal(signal.SIGINT)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            assert usage.ru_utime + usage.ru_stime - used < 1
+        endings[process.returncode] += 1
+
+    assert endings[130] >= 1, endings
+
+
+def _started(folder: Path, command: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [COMMAND, command],
+        cwd=folder,
+        env=clean_environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _cpu(pid: int) -> float:
+    """Seconds that a process has used up to now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_interrupt_during_an_import_waits_for_its_end(tmp_path: Path) -> None:
+    """Extensions in C panic if what they import is interrupted."""
+    (tmp_path / "slow.py").write_text(
+        "import os, signal\nfor _ in range(3): os.kill(os.getpid(), signal.SIGINT)\nprint('loaded', flush=True)\n"
+    )
+    code = (
+        "from time import sleep\nfrom reconciler.cli.interrupt import interruptible\n"
+        "try:\n  with interruptible():\n    import slow\n    sleep(60)\nexcept KeyboardInterrupt: print('interrupted')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=30, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "loaded\ninterrupted\n", "")
+
+
+def test_an_interrupt_that_python_would_print_and_forget_ends_the_process(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time\nfrom reconciler.cli.interrupt import interruptible\n"
+        "class Thing:\n  def __del__(self): os.kill(os.getpid(), signal.SIGINT)\n"
+        "with interruptible():\n  Thing()\n  time.sleep(60)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=30, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_an_interrupt_that_the_shell_has_us_ignore_stays_ignored(declare: Declare, tmp_path: Path) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    code = f"trap '' INT; '{COMMAND}' plan & sleep 0.1; kill -INT $!; wait $!"
+    done = subprocess.run(
+        ["bash", "-c", code],
+        cwd=tmp_path,
+        env=clean_environ(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 to adopt" in done.stdout
