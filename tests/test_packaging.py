@@ -18,7 +18,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-SLOW_IMPORTS = {"deepdiff", "httpx", "jsonschema", "jsonschema_rs", "rich", "sqlite3", "starlette", "uvicorn", "yaml"}
+SLOW_IMPORTS = {
+    "deepdiff",
+    "h11",
+    "httpx",
+    "jsonschema",
+    "jsonschema_rs",
+    "rich",
+    "sqlite3",
+    "starlette",
+    "uvicorn",
+    "yaml",
+}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
