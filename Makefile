@@ -31,8 +31,9 @@ soak: venv ## the heavy proofs of docs/reliability.md, longer: half an hour or s
 	RECONCILER_SOAK=1 $(BIN)/pytest --timeout=3600 tests/apply/test_crashes.py tests/apply/test_state_machine.py \
 		tests/apply/test_leases_and_signals.py
 
-bench: venv ## measure 10,000 devices and rewrite the table in benchmarks/README.md
+bench: venv ## measure 10,000 devices and rewrite the tables in benchmarks/README.md
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/apply.py
 
 lock: ## resolve the dependencies of pyproject.toml anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \

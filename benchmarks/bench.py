@@ -101,9 +101,6 @@ def _fresh(folder: Path) -> Path:
 
 
 def _table(rows: list[tuple[str, Cost]], devices: int, runs: int) -> str:
-    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    machine = f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, {platform.system()}"
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pyyaml", "jsonschema-rs", "deepdiff", "httpx"))
     lines = [
         f"{devices:,} devices, one file each, sixteen values a device; median of {runs} runs (others: one run).",
         "",
@@ -111,9 +108,17 @@ def _table(rows: list[tuple[str, Cost]], devices: int, runs: int) -> str:
         "|---|---:|---:|---:|",
         *(f"| {name} | {one.cpu:.2f} | {one.wall:.2f} | {one.memory:.0f} |" for name, one in rows),
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine}, Python {platform.python_version()}, {packages}.",
+        machine("pyyaml", "jsonschema-rs", "deepdiff", "httpx"),
     ]
     return "\n".join(lines)
+
+
+def machine(*packages: str) -> str:
+    """When and on what this runs."""
+    model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    cores = f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, {platform.system()}"
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"{datetime.now(UTC):%Y-%m-%d}, {cores}, Python {platform.python_version()}, {versions}."
 
 
 if __name__ == "__main__":

@@ -8,6 +8,23 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
+def test_the_benchmark_of_apply_measures_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    import apply
+
+    apply.prepare(tmp_path, 1_000)
+
+    rows = list(apply.measured(tmp_path, 1_000, 1, {"answers at once": 0.0}))
+
+    assert [(kind, count) for _, kind, count, _ in rows] == [
+        ("plain", 1_000),
+        ("no-journal", 1_000),
+        ("apply", 1_000),
+        ("httpx", 100),
+    ]
+    assert min(cost.cpu for *_, cost in rows) > 0
+
+
 def test_our_own_commands_of_the_benchmark_do_what_they_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
     import bench
