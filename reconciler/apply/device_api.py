@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote, urlsplit
 
 from reconciler import __version__
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
-from reconciler.apply.connection import Connection, Reply, Unsendable, request
+from reconciler.apply.connection import Connection, Reply, Request, Unsendable, request, retargeted
 from reconciler.apply.dial import Address, ProxyRefusal, dial
 from reconciler.canonical import canonical
 from reconciler.errors import ApiError
@@ -45,7 +46,6 @@ class DeviceApi:
         proxy: str = "",
     ) -> None:
         method, _, path = route.partition(" ")
-        self._method = method.encode()
         self._target = _target(base_url.rstrip("/") + path).partition("{serial_number}")
         self._wrapped = body == "data-string"
         self._timeout, self._connect_timeout = timeout, min(timeout, connect_timeout)
@@ -60,7 +60,12 @@ class DeviceApi:
             "Content-Type": "application/json",
             "User-Agent": f"reconciler/{__version__}",
         }
-        self._headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+        def head(length: int) -> Request:
+            return request(method.encode(), b"/", [*encoded, (b"Content-Length", b"%d" % length)])
+
+        self._head = lru_cache(1000)(head)
         self._free = asyncio.Semaphore(concurrency)
         self._idle: list[Connection] = []
 
@@ -79,16 +84,18 @@ class DeviceApi:
         Raises ApiError if the server's certificate is not to be trusted.
         """
         content = canonical({"data": canonical(body)} if self._wrapped else body).encode()
+        loop = asyncio.get_running_loop()
         async with self._free:
-            deadline = asyncio.get_running_loop().time() + self._timeout
+            deadline = loop.time() + self._timeout
             connection = await self._connected()
             if isinstance(connection, NotSent):
                 return connection
+            too_late = NoAnswer(f"no complete answer within {self._timeout:g} s")
+            timer = loop.call_at(deadline, connection.end, too_late)
             try:
-                async with asyncio.timeout_at(deadline):
-                    reply = await self._exchanged(connection, serial, content)
-            except TimeoutError:
-                return NoAnswer(f"no complete answer within {self._timeout:g} s")
+                reply = await self._exchanged(connection, serial, content)
+            finally:
+                timer.cancel()
         return reply if isinstance(reply, NoAnswer) else _plain(reply)
 
     async def _connected(self) -> Connection | NotSent:
@@ -115,8 +122,7 @@ class DeviceApi:
     async def _exchanged(self, connection: Connection, serial: Serial, content: bytes) -> Reply | NoAnswer:
         target = quote(serial, safe="").join((self._target[0], self._target[2])).encode()
         try:
-            head = request(self._method, target, (*self._headers, (b"Content-Length", b"%d" % len(content))))
-            return await connection.exchange(head, content)
+            return await connection.exchange(retargeted(self._head(len(content)), target), content)
         except Unsendable as error:
             raise ApiError(f"the request cannot be made: {redacted(str(error))}") from None
         finally:
