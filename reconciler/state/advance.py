@@ -11,14 +11,10 @@ from reconciler.state.fold import step
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """A state after an append. `devices` are those that the entries are about; None: gone.
-
-    `texts` are the canonical spellings of the data of each entry.
-    """
+    """A state after an append. `devices` are those that the entries are about; None: gone."""
 
     head: Head
     entries: tuple[Entry, ...]
-    texts: tuple[str, ...]
     devices: Mapping[Serial, DeviceState | None]
 
 
@@ -27,15 +23,13 @@ def advance(head: Head, drafts: Iterable[Draft], device: Callable[[Serial], Devi
 
     Raises ValueError for entries that cannot follow, and for NaN and infinities.
     """
-    linked = tuple(chain.spelled(drafts, head.seq, head.hash))
-    entries = tuple(entry for entry, _ in linked)
+    entries = tuple(chain.link(drafts, head.seq, head.hash))
     devices: dict[Serial, DeviceState | None] = {}
     for entry in entries:
         if entry.serial is not None:
             before = devices[entry.serial] if entry.serial in devices else device(entry.serial)
             devices[entry.serial] = step(before, entry)
-    texts = tuple(text for _, text in linked)
     seq, last = (entries[-1].seq, entries[-1].hash) if entries else (head.seq, head.hash)
     servers = [entry.data["server"] for entry in entries if entry.kind is EntryKind.RUN and "server" in entry.data]
     server = str(servers[-1]) if servers else head.server
-    return Advance(Head(head.lineage, head.revision + 1, seq, last, server), entries, texts, devices)
+    return Advance(Head(head.lineage, head.revision + 1, seq, last, server), entries, devices)

@@ -162,7 +162,7 @@ class SqliteBackend:
         sums = self._sums(db)
         held = self._held(db, sums.head, {draft.serial for draft in drafts if draft.serial is not None})
         moved = advance(sums.head, drafts, lambda serial: held[serial][0] if serial in held else None)
-        insert(db, "INSERT INTO journal", list(map(_row, moved.entries, moved.texts)))
+        insert(db, "INSERT INTO journal", list(map(_row, moved.entries)))
         devices, total = sums.devices - len(held), sums.total - sum(weight for _, weight in held.values())
         rows, pending = [], dict(self._known(sums.head))
         for serial, state in moved.devices.items():
@@ -261,9 +261,9 @@ def _put(db: sqlite3.Connection, name: str, content: dict[str, Json]) -> None:
     db.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)", (name, body, seal(name, body)))
 
 
-def _row(entry: Entry, text: str) -> tuple[int | str | None, ...]:
+def _row(entry: Entry) -> tuple[int | str | None, ...]:
     # ASCII JSON: a server may answer with half a surrogate pair, which SQLite's UTF-8 cannot hold.
-    data = text if text.isascii() else json.dumps(dict(entry.data))
+    data = _ENCODER.encode(dict(entry.data))
     return entry.seq, entry.kind.value, entry.at, entry.run, entry.serial, data, entry.previous, entry.hash
 
 
