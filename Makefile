@@ -33,6 +33,7 @@ soak: venv ## the heavy proofs of docs/reliability.md, longer: half an hour or s
 
 bench: venv ## measure up to 100,000 devices in ten minutes, rewrite tables and plot; SIZE=1000 is quicker
 	$(BIN)/python benchmarks/bench.py $(if $(SIZE),--sizes $(SIZE)) $(ARGS)
+	$(BIN)/python benchmarks/apply.py
 
 lock: ## resolve the dependencies of pyproject.toml anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \

@@ -109,8 +109,8 @@ def source_to_json(source: Source) -> dict[str, Json]:
 
 def source_from_json(item: Json) -> Source:
     """The inverse of `source_to_json`. Raises ValueError for anything else."""
-    match item:
-        case {"file": str(file), "line": int(line), "column": int(column)}:
+    if isinstance(item, dict):
+        file, line, column = item.get("file"), item.get("line"), item.get("column")
+        if isinstance(file, str) and isinstance(line, int) and isinstance(column, int):
             return Source(file, line, column)
-        case _:
-            raise ValueError(f"not a place in a file: {item!r}")
+    raise ValueError(f"not a place in a file: {item!r}")

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
     from reconciler.apply.judge import Task
     from reconciler.apply.run import Run
-    from reconciler.state.backend import Backend
+    from reconciler.state.backend import Backend, Head
 
 __all__ = ["Validated", "apply", "plan", "validate"]
 
@@ -142,7 +142,7 @@ def apply(
     with ExitStack() as stack:
         with watch.stage("state"):
             backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
-            _check_lineage(settings, agreed, backend.read())
+            _check_lineage(settings, agreed, backend.head())
             held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
             snapshot = backend.read()
         with watch.stage("guard"):
@@ -187,13 +187,13 @@ def apply(
     return run
 
 
-def _check_lineage(settings: Settings, agreed: Plan, snapshot: Snapshot) -> None:
+def _check_lineage(settings: Settings, agreed: Plan, head: "Head") -> None:
     """Before a lease is taken, which would begin a new state where there is none."""
     if agreed.nested != settings.api.nested:
         raise StalePlan("api.nested is not what this plan was made with; nothing was sent; plan again", ())
-    check_lineage(snapshot, settings.lineage, settings.state)
-    if agreed.lineage and agreed.lineage != snapshot.lineage:
-        found = f"is of lineage {snapshot.lineage}" if snapshot.lineage else "does not exist"
+    check_lineage(head, settings.lineage, settings.state)
+    if agreed.lineage and agreed.lineage != head.lineage:
+        found = f"is of lineage {head.lineage}" if head.lineage else "does not exist"
         raise LineageMismatch(
             f"this plan was made from a state of lineage {agreed.lineage}, and {settings.state} {found};"
             " nothing was sent; name the right state, or plan again"

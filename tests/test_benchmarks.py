@@ -12,6 +12,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
+import apply
 import bench
 import documents
 import place
@@ -38,6 +39,20 @@ def figures(devices: int, *, per_file: int = 1, peers: bool = False) -> results.
         changed={1: MOMENT, 10: MOMENT},
         programs=dict.fromkeys(results.PEERS, "program 1.0") if peers else {},
     )
+
+
+def test_the_benchmark_of_apply_measures_what_it_says(tmp_path: Path) -> None:
+    apply.prepare(tmp_path, 1_000)
+
+    rows = list(apply.measured(tmp_path, 1_000, 1, {"answers at once": 0.0}))
+
+    assert [(kind, count) for _, kind, count, _ in rows] == [
+        ("plain", 1_000),
+        ("no-journal", 1_000),
+        ("apply", 1_000),
+        ("httpx", 100),
+    ]
+    assert min(cost.cpu for *_, cost in rows) > 0
 
 
 def test_every_command_of_the_benchmark_does_what_it_should(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_no_file_of_the_program_has_two_subjects() -> None:
         ("state/open.py", "import reconciler.config", "one-direction", "reconciler.state.open -> reconciler.config"),
         ("model.py", "import reconciler.errors", "one-direction", "reconciler.model -> reconciler.errors"),
         ("state/open.py", "import httpx", "one-door", "reconciler.state.open -> httpx"),
+        ("apply/device_api.py", "import h11", "one-door", "reconciler.apply.device_api -> h11"),
         ("forge/github.py", "import httpx", "one-door", "reconciler.forge.github -> httpx"),
         ("plan/diff.py", "import os", "pure", "reconciler.plan.diff -> os"),
         ("inventory/validate.py", "import time", "pure", "reconciler.inventory.validate -> time"),

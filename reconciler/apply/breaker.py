@@ -6,6 +6,7 @@ request probes. A good answer closes it, a failure doubles the cool-down; after 
 given up. Pure arithmetic over a clock that is passed in.
 """
 
+import sys
 from collections.abc import Callable
 
 
@@ -36,6 +37,11 @@ class Breaker:
     def limit(self) -> int:
         """How many requests may be under way."""
         return int(self._limit)
+
+    @property
+    def room(self) -> int:
+        """How many more may ask to start: all, once the circuit is open, as they are told to wait or to probe."""
+        return self.limit - self._busy if self._shut_until is None else sys.maxsize
 
     @property
     def given_up(self) -> bool:

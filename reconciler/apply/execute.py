@@ -55,9 +55,10 @@ class Stop:
 
     async def sleep(self, seconds: float) -> None:
         """Wait, unless the run stops. Raises Stopped if it does, or has."""
-        if not self:
+        if seconds > 0 and not self:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._event.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._event.wait()
         if self:
             raise Stopped
 

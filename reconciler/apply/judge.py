@@ -89,17 +89,17 @@ def judge(  # noqa: PLR0911 - one return for each kind of answer
 
 
 def _succeeded(task: Task, answer: Answer, attempt: int) -> Outcome:
-    if _says_failure(task, answer):
+    echo = _json(answer.body)
+    if _says_failure(task, echo):
         return Rejected(task.change, answer.status, attempt, tuple(_reasons(task, answer)))
     if answer.status == SUCCESS:
-        return _verified(task, answer, attempt)
+        return _verified(task, echo, attempt)
     if answer.status in {ACCEPTED, NO_CONTENT}:
         return Accepted(task.change, answer.status, attempt)
     return Unknown(task.change, attempt, f"unexpected answer: {_words(task, answer)}")
 
 
-def _verified(task: Task, answer: Answer, attempt: int) -> Outcome:
-    echo = _json(answer.body)
+def _verified(task: Task, echo: Json, attempt: int) -> Outcome:
     if not isinstance(echo, dict):
         return Unknown(task.change, attempt, "the answer (200) is not a JSON object")
     if echo.get("serial_number") != task.change.serial:
@@ -108,13 +108,12 @@ def _verified(task: Task, answer: Answer, attempt: int) -> Outcome:
         task.expected or task.body, echo, removed=task.removed, set_like=task.set_like, secret=task.secret
     )
     if found:
-        return Divergent(task.change, answer.status, attempt, found)
-    return Applied(task.change, answer.status, attempt)
+        return Divergent(task.change, SUCCESS, attempt, found)
+    return Applied(task.change, SUCCESS, attempt)
 
 
-def _says_failure(task: Task, answer: Answer) -> bool:
+def _says_failure(task: Task, echo: Json) -> bool:
     """Whether a 2xx takes itself back: some servers answer 200 and put the failure into the body."""
-    echo = _json(answer.body)
     if not isinstance(echo, dict):
         return False
     about_us = echo.get("serial_number") == task.change.serial  # then `status` is the device's own

@@ -1,6 +1,7 @@
 """How fast, and how often again: pure arithmetic over a clock that is passed in."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,10 +117,22 @@ class Pace:
         self._next = clock()
         self._not_before = self._next
         self._sent = self._retried = 0
-        self._freed = asyncio.Event()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def turn(self) -> bool:
-        """Wait for the right to send one request; whether it is a probe. Must be followed by `ended`."""
+        """Wait for the right to send one request; whether it is a probe. Must be followed by `ended`.
+
+        Whoever waits for another request to end is woken for a place that is free, and passes it on if not taking it.
+        """
+        try:
+            await self._may_start()
+        except BaseException:
+            self._wake()
+            raise
+        self._sent += 1
+        return self._breaker.started()
+
+    async def _may_start(self) -> None:
         self._next = max(self._next, self._clock())
         due = self._next - self._lead
         self._next += self._interval
@@ -130,21 +143,29 @@ class Pace:
             if wait <= 0:
                 asked = self._breaker.wait()
                 if asked == 0:
-                    break
+                    return
                 if asked is None:
-                    self._freed.clear()
-                    await self._freed.wait()
+                    freed = asyncio.get_running_loop().create_future()
+                    self._waiting.append(freed)
+                    await freed
                 wait = asked or 0.0
                 if not self.given_up:
                     self._waits.tell("the server fails request after request; one more will try it", wait)
             await self._sleep(wait)
-        self._sent += 1
-        return self._breaker.started()
 
     def ended(self, *, probe: bool, failed: bool, overloaded: bool = False) -> None:
         """The request that a turn was for has an answer, or will have none."""
         self._breaker.ended(probe=probe, failed=failed, overloaded=overloaded)
-        self._freed.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """As many as there are places for; all, if the circuit is open: they find out for how long."""
+        room = self._breaker.room
+        while self._waiting and room > 0:
+            freed = self._waiting.popleft()
+            if not freed.done():
+                freed.set_result(None)
+                room -= 1
 
     @property
     def given_up(self) -> bool:

@@ -1,6 +1,7 @@
 """One run from the first task to the last, with the real clock, the real network and the user's signals."""
 
 import asyncio
+import gc
 import random
 import signal
 import time
@@ -120,7 +121,11 @@ def carry_out(
             )
             await execution.run()
 
-    stop = _until_interrupted(work, max_duration)
+    gc.freeze()  # what is there now stays to the end: a plan and a state, too large to be searched again and again
+    try:
+        stop = _until_interrupted(work, max_duration)
+    finally:
+        gc.unfreeze()
     assert execution is not None  # noqa: S101 - work has run
     outcomes = tuple(execution.outcomes[task.change.serial] for task in tasks)
     return Carried(outcomes, tuple(execution.unrecorded), stop.error)

@@ -30,30 +30,32 @@ def settle(
     todo, done, stale = [], [], []
     for change in changes:
         state = devices.get(change.serial)
-        if _arrived(change, state, marks):
+        held = fingerprint(state.fields if state else {}, marks)
+        if _arrived(change, state, held):
             done.append(change.serial)
-        elif _at_start(change, state, marks, merged):
+        elif _at_start(change, state, held, marks, merged):
             todo.append(change)
         else:
             stale.append(change.serial)
     return Settled(tuple(todo), tuple(done), tuple(stale))
 
 
-def _arrived(change: Change, state: DeviceState | None, marks: Marks) -> bool:
+def _arrived(change: Change, state: DeviceState | None, held: str) -> bool:
     if change.action is Action.RELEASE or state is None:
         return state is None and change.action is Action.RELEASE
-    if state.unknown is not None or fingerprint(state.fields, marks) != change.after:
+    if state.unknown is not None or held != change.after:
         return False
     if change.action is Action.RESEND and change.unknown is None and (state.divergence or state.unconfirmed):
         return False
     return all(same(get(state.fields, field.path), field.after) for field in change.fields if field.sensitive)
 
 
-def _at_start(change: Change, state: DeviceState | None, marks: Marks, merged: Callable[[str], bool]) -> bool:
-    fields = state.fields if state else {}
-    if fingerprint(fields, marks) != change.before:
+def _at_start(
+    change: Change, state: DeviceState | None, held: str, marks: Marks, merged: Callable[[str], bool]
+) -> bool:
+    if held != change.before:
         return False
     if state is None or state.unknown is None:
         return change.unknown is None
     unknown = fingerprint(state.unknown.body, marks)
-    return unknown in {change.unknown, fingerprint(body(change, fields, merged=merged), marks)}
+    return unknown in {change.unknown, fingerprint(body(change, state.fields, merged=merged), marks)}

@@ -16,7 +16,7 @@ has no fields; if that PUT turns out to have done nothing, it is gone again.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from reconciler.change_json import divergence_from_json, field_from_json, intent_from_json
+from reconciler.change_json import divergence_from_json, field_from_json
 from reconciler.model import DeviceState, Divergence, Draft, Entry, EntryKind, FieldChange, Intent, Json, Serial
 from reconciler.pointer import join, patched, split
 
@@ -44,7 +44,8 @@ def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
     match entry.kind:
         case EntryKind.INTENT:
             state = state or _NEVER_ADOPTED
-            return replace(state, unknown=replace(_intent(entry), uncertain=state.unknown is not None, run=entry.run))
+            sent = _intent(entry, uncertain=state.unknown is not None)
+            return DeviceState(state.fields, sent, state.divergence, state.unconfirmed)
         case EntryKind.APPLIED if "fields" in entry.data:
             return _unsent(state, _changes(entry))
         case EntryKind.APPLIED | EntryKind.DIVERGENT | EntryKind.ACCEPTED:
@@ -104,9 +105,10 @@ def _pending(state: DeviceState | None, entry: Draft | Entry) -> tuple[DeviceSta
     return state, state.unknown
 
 
-def _intent(entry: Draft | Entry) -> Intent:
+def _intent(entry: Draft | Entry, *, uncertain: bool) -> Intent:
     try:
-        return intent_from_json({"body": entry.data["body"], "fields": entry.data["fields"]})
+        changes = tuple(map(field_from_json, entry.data["fields"]))  # type: ignore[arg-type]  # TypeError if it is none
+        return Intent(entry.data["body"], changes, uncertain, entry.run)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{_place(entry)} is malformed: {error}") from error
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,6 @@ from uuid import uuid4
 
 from reconciler.change_json import device_from_json, device_to_json
 from reconciler.model import (
-    IMMEDIATE,
     DeviceState,
     Draft,
     Entry,
@@ -40,6 +39,7 @@ from reconciler.state.chain import GENESIS
 from reconciler.state.check import damage, damaged
 from reconciler.state.right import Right, fenced, granted, not_locked, revoked, right_from_json, right_to_json, same
 from reconciler.state.sqlite_file import create, reading, writing
+from reconciler.state.sqlite_rows import insert, select
 
 _PAGE = 1000
 
@@ -56,12 +56,25 @@ class _Sums:
     total: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The devices that wait for an answer, as our last append left them at `head`, with the weight of each row.
+
+    What follows in the journal is their outcomes, which need not read again what we just wrote.
+    """
+
+    head: Head
+    devices: Mapping[Serial, tuple[DeviceState, int]]
+
+
 class SqliteBackend:
     """A Backend (see backend.py) in one file. `now` is the clock that leases run by, in UNIX seconds."""
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self._path = path
         self._now = now
+        self._pending = _Pending(Head(), {})
+        self._seconds = 0.0
 
     def read(self) -> Snapshot:
         found = self._load()
@@ -84,8 +97,10 @@ class SqliteBackend:
                 return None
             query = "SELECT DISTINCT serial FROM journal WHERE seq > ? AND serial IS NOT NULL"
             touched = frozenset(Serial(serial) for (serial,) in db.execute(query, (since.seq,)))
-            found = {serial: self._device(db, serial)[0] for serial in {*touched, *serials}}
-            devices = {serial: state for serial, state in found.items() if state is not None}
+            rows = select(db, [*{*touched, *serials}])
+            devices = {
+                Serial(serial): device_from_json(self._opened(serial, body, mark)) for serial, body, mark in rows
+            }
             return Look(sums.head, self._mark(), sums.devices, touched, devices)
 
     def copy(self, keep: Keep) -> Look:
@@ -132,12 +147,15 @@ class SqliteBackend:
             return self._right(db).lease if db else None
 
     def append(self, lease: Lease, drafts: Sequence[Draft]) -> int:
+        begun = time.monotonic()
         with writing(self._path) as db:
             fenced(self._right(db), lease, self._now())
-            return self._record(db, drafts)
+            revision = self._record(db, drafts)
+        self._seconds = time.monotonic() - begun
+        return revision
 
     def rhythm(self) -> Rhythm:
-        return IMMEDIATE
+        return Rhythm(self._seconds)
 
     def unlock(self, lease_id: str, *, by: str, at: str, force: bool = False) -> Lease:
         if self.lease() is None:
@@ -165,33 +183,40 @@ class SqliteBackend:
     def close(self) -> None:
         """Nothing stays open between calls."""
 
-    def _record(self, db: sqlite3.Connection, drafts: Iterable[Draft]) -> int:
+    def _record(self, db: sqlite3.Connection, drafts: Sequence[Draft]) -> int:
         sums = self._sums(db)
-        weights: dict[Serial, int] = {}
-
-        def before(serial: Serial) -> DeviceState | None:
-            state, weights[serial] = self._device(db, serial)
-            return state
-
-        moved = advance(sums.head, drafts, before)
-        db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_row, moved.entries))
-        devices, total = sums.devices - sum(map(bool, weights.values())), sums.total - sum(weights.values())
+        held = self._held(db, sums.head, {draft.serial for draft in drafts if draft.serial is not None})
+        moved = advance(sums.head, drafts, lambda serial: held[serial][0] if serial in held else None)
+        insert(db, "INSERT INTO journal", list(map(_row, moved.entries)))
+        devices, total = sums.devices - len(held), sums.total - sum(weight for _, weight in held.values())
+        rows, pending = [], dict(self._known(sums.head))
         for serial, state in moved.devices.items():
+            pending.pop(serial, None)
             if state is None:
-                db.execute("DELETE FROM device WHERE serial = ?", (serial,))
-            else:
-                body = json.dumps(device_to_json(state))
-                mark = seal(serial, body)
-                db.execute("INSERT OR REPLACE INTO device VALUES (?, ?, ?)", (serial, body, mark))
-                devices, total = devices + 1, total + int.from_bytes(mark)
+                continue
+            body = _ENCODER.encode(device_to_json(state))
+            mark = seal(serial, body)
+            rows.append((serial, body, mark))
+            devices, total = devices + 1, total + int.from_bytes(mark)
+            if state.unknown:
+                pending[serial] = state, int.from_bytes(mark)
+        gone = [(serial,) for serial, state in moved.devices.items() if state is None]
+        db.executemany("DELETE FROM device WHERE serial = ?", gone)
+        insert(db, "INSERT OR REPLACE INTO device", rows)
         _put_sums(db, _Sums(moved.head, devices, total % 2**128))
+        self._pending = _Pending(moved.head, pending)
         return moved.head.revision
 
-    def _device(self, db: sqlite3.Connection, serial: Serial) -> tuple[DeviceState | None, int]:
-        row = db.execute("SELECT body, seal FROM device WHERE serial = ?", (serial,)).fetchone()
-        if row is None:
-            return None, 0
-        return device_from_json(self._opened(serial, *row)), int.from_bytes(row[1])
+    def _held(self, db: sqlite3.Connection, head: Head, serials: set[Serial]) -> dict[Serial, tuple[DeviceState, int]]:
+        """The devices as they stand, and the weight of each row: from memory, if nobody wrote since we did."""
+        known = self._known(head)
+        held = {serial: known[serial] for serial in serials & known.keys()}
+        for serial, body, mark in select(db, [*(serials - held.keys())]):
+            held[Serial(serial)] = device_from_json(self._opened(serial, body, mark)), int.from_bytes(mark)
+        return held
+
+    def _known(self, head: Head) -> Mapping[Serial, tuple[DeviceState, int]]:
+        return self._pending.devices if self._pending.head == head else {}
 
     def _load(self) -> tuple[Head, dict[Serial, DeviceState]] | None:
         devices: dict[Serial, DeviceState] = {}
@@ -271,8 +296,11 @@ def _put(db: sqlite3.Connection, name: str, content: dict[str, Json]) -> None:
 
 def _row(entry: Entry) -> tuple[int | str | None, ...]:
     # ASCII JSON: a server may answer with half a surrogate pair, which SQLite's UTF-8 cannot hold.
-    data = json.dumps(dict(entry.data))
+    data = _ENCODER.encode(dict(entry.data))
     return entry.seq, entry.kind.value, entry.at, entry.run, entry.serial, data, entry.previous, entry.hash
+
+
+_ENCODER = json.JSONEncoder(check_circular=False)
 
 
 def seal(key: str, body: str) -> bytes:

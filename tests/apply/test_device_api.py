@@ -12,6 +12,7 @@ from examples import AP
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
 from reconciler.apply.device_api import DeviceApi
+from reconciler.errors import ApiError
 from reconciler.model import Serial
 from reconciler.redaction import Token
 
@@ -63,10 +64,16 @@ def put(
     return asyncio.run(main()), requests, connections
 
 
-def _api(base_url: str, *, body: Literal["plain", "data-string"] = "plain", timeout: float = 2.0) -> DeviceApi:
+def _api(
+    base_url: str,
+    *,
+    body: Literal["plain", "data-string"] = "plain",
+    timeout: float = 2.0,
+    token: Token = Token("s3cr3t"),  # noqa: B008 - it does not change
+) -> DeviceApi:
     return DeviceApi(
         base_url,
-        Token("s3cr3t"),
+        token,
         route="PUT /inventory_device_serial_operation/{serial_number}/",
         auth_scheme="Bearer",
         body=body,
@@ -204,3 +211,102 @@ def test_a_token_that_the_server_quotes_does_not_come_back() -> None:
     assert b"Bearer s3cr3t" in request
     assert isinstance(answer, Answer)
     assert b"Bearer (token)" in answer.body
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
+    """And that before a byte leaves: nobody has to wonder whether the request arrived."""
+
+    async def goodbye(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(b"{}"))
+        await writer.drain()
+        writer.close()
+
+    answers, requests, connections = put(goodbye, times=5)
+
+    assert answers == [Answer(200, b"{}")] * 5
+    assert (len(requests), connections) == (5, 5)
+
+
+def test_a_server_that_closes_after_every_answer_and_says_so_is_asked_anew() -> None:
+    answers, requests, connections = put(raw(response(b"{}", headers="Connection: close\r\n")), times=3)
+
+    assert answers == [Answer(200, b"{}")] * 3
+    assert (len(requests), connections) == (3, 3)
+
+
+def test_a_request_that_may_have_arrived_is_not_sent_again() -> None:
+    """Over a connection that carried an answer before, too: the server may have died of the second request."""
+    asked = 0
+
+    async def serve(request: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await (hang_up if asked == 2 else raw(response(b"{}")))(request, writer)
+
+    answers, requests, connections = put(serve, times=3)
+
+    assert answers[0] == answers[2] == Answer(200, b"{}")
+    assert answers[1] == NoAnswer("connection broke: the server hung up without an answer")
+    assert (len(requests), connections) == (3, 2)
+
+
+def test_what_nobody_asked_for_is_not_taken_for_the_next_answer() -> None:
+    twice = raw(response(b'{"mine": 1}') + response(b'{"whose": 1}', "500 Internal Server Error"))
+    answers, requests, _ = put(twice, times=3)
+
+    assert answers == [Answer(200, b'{"mine": 1}')] * 3
+    assert len(requests) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + response(b"{}"),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+    ],
+    ids=["with hints before", "chunked"],
+)
+def test_an_answer_may_come_in_any_form_that_http_knows(answer: bytes) -> None:
+    whole, _, connections = put(raw(answer), times=2)
+    in_drops, _, _ = put(raw(*(bytes([byte]) for byte in answer)))
+
+    assert (whole, in_drops, connections) == ([Answer(200, b"{}")] * 2, [Answer(200, b"{}")], 1)
+
+
+def test_an_answer_of_no_told_length_ends_with_its_connection() -> None:
+    async def serve(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n{}")
+        writer.close()
+
+    answers, _, connections = put(serve, times=2)
+
+    assert (answers, connections) == ([Answer(200, b"{}")] * 2, 2)
+
+
+def test_a_server_that_accepts_too_late_got_nothing() -> None:
+    """TLS to one that never says hello: no request has left when the time is over."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        [answer], _, _ = put(hang_up, base=f"https://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
+
+    assert isinstance(answer, NotSent)
+    assert "timed out" in answer.reason
+
+
+def test_an_address_and_a_serial_reach_the_server_as_they_are_meant() -> None:
+    _, [request], _ = put(raw(response(b"{}")), serial=Serial("A~1.b_c"))
+
+    head = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert head[0] == "PUT /api/v1/inventory_device_serial_operation/A~1.b_c/ HTTP/1.1"
+    assert [line for line in head if line.lower().startswith("host: 127.0.0.1:")]
+
+
+def test_a_header_that_cannot_be_one_stops_the_run() -> None:
+    async def main() -> None:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        token = Token("line\nbreak")
+        async with server, _api(f"http://127.0.0.1:{port}", token=token) as api:
+            with pytest.raises(ApiError, match="the request cannot be made"):
+                await api.put(AP, {})
+
+    asyncio.run(main())

@@ -92,7 +92,7 @@ def test_retries_are_a_tenth_of_the_requests_and_ten() -> None:
     assert asyncio.run(send()) == 20
 
 
-@given(st.integers(1, 50), st.floats(0, 1, exclude_max=True))
+@given(st.integers(1, 50), st.floats(0, 1, exclude_max=True, allow_subnormal=False))
 def test_a_back_off_stays_below_its_ceiling(attempt: int, jitter: float) -> None:
     wait = backoff(attempt, base=0.5, ceiling=60, jitter=jitter)
 
@@ -161,3 +161,36 @@ def test_a_wait_is_told_again_when_it_grows_and_not_at_all_when_it_is_short() ->
     waits.tell("the reason", 30.0)
 
     assert said == [f"the reason: waiting {seconds} s" for seconds in (30, 90, 30)]
+
+
+def test_a_request_that_ends_wakes_one_of_those_who_wait_and_not_all() -> None:
+    time = Time()
+    pace = paced(time, rate=1e6, burst=1000)
+
+    async def work() -> None:
+        for _ in range(50):
+            await pace.turn()
+        waiting = [asyncio.create_task(one_request_of(pace, held)) for _ in range(20)]
+        await asyncio.sleep(0)
+        pace.ended(probe=False, failed=False)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(held) == 1
+        waiting[1].cancel()  # who is gone is not waited for, and keeps nobody waiting
+        for _ in range(5):
+            pace.ended(probe=False, failed=False)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(held) == 6
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    held: list[bool] = []
+    asyncio.run(work())
+
+
+async def one_request_of(pace: Pace, held: list[bool]) -> None:
+    """Take a turn and keep it."""
+    held.append(await pace.turn())
+    await asyncio.Event().wait()

@@ -8,7 +8,19 @@ from conftest import Declare, Run, clean_environ
 
 from reconciler.sandbox.server import Sandbox
 
-HEAVY = {"asyncio", "deepdiff", "httpx", "jsonschema", "jsonschema_rs", "rich", "ssl", "starlette", "uvicorn", "yaml"}
+HEAVY = {
+    "asyncio",
+    "deepdiff",
+    "h11",
+    "httpx",
+    "jsonschema",
+    "jsonschema_rs",
+    "rich",
+    "ssl",
+    "starlette",
+    "uvicorn",
+    "yaml",
+}
 OURS = {"reconciler.config", "reconciler.model", "reconciler.reconcile", "reconciler.report", "reconciler.state"}
 ZONES = {"tzdata", "zoneinfo"}
 
