@@ -17,7 +17,7 @@ import peers
 import plans
 import results
 from measure import Cost, machine
-from place import Place, clone, outside, work_tree
+from place import Place, cloned, outside, work_tree
 from results import Measured, rounded
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "device.schema.json"
@@ -86,11 +86,14 @@ def measured(folder: Path, devices: int, per_file: int, *, runs: int, with_peers
 def ours(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
     """The floors, then our own commands, in a work tree; for one device a file, then the same outside of any."""
     yield from plans.floor(place, runs)
+    yield from plans.start(place, runs)
     yield "validate", plans.validate(place)
     yield from plans.first(place, runs)
     yield "no-op", plans.unchanged(place, runs)
     if place.per_file == 1:
-        yield "no-op-clone", plans.unchanged(clone(place, place.folder.with_name("clone")), 1)
+        with cloned(place):
+            yield "no-op-clone", plans.unchanged(place, 1)
+        plans.warm(place)
     yield "percent", plans.changed(place, runs, plans.one_percent(place))
     if place.per_file == 1:
         copy = outside(place, place.folder.with_name("outside"))

@@ -31,6 +31,7 @@ if __name__ == "__main__":
         pool.join()
 """
 
+PYTHON: Command = [sys.executable, "-c", "print('started')"]
 IMPORTS: Command = [
     sys.executable,
     "-c",
@@ -41,5 +42,7 @@ PARSE: Command = [sys.executable, "-c", _PARSE]
 GIT_STATUS: Command = ["git", "status"]
 
 RECONCILER = Path(sys.executable).with_name("reconciler")
+VERSION: Command = [RECONCILER, "--version"]
+HELP: Command = [RECONCILER, "--help"]
 PLAN: Command = [RECONCILER, "plan"]
 VALIDATE: Command = [RECONCILER, "validate"]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -30,8 +31,8 @@ class Place:
     tracked: bool
 
     def environ(self) -> dict[str, str]:
-        """What keeps git from finding a repository above."""
-        return {"GIT_CEILING_DIRECTORIES": str(self.folder.parent)}
+        """An index for this place alone, and what keeps git from finding a repository above."""
+        return {"RECONCILER_CACHE": f"{self.folder}.cache", "GIT_CEILING_DIRECTORIES": str(self.folder.parent)}
 
 
 def work_tree(folder: Path, devices: int, per_file: int) -> Place:
@@ -57,23 +58,27 @@ def outside(place: Place, folder: Path) -> Place:
     folder.mkdir()
     for name in ("inventory", "reconciler.toml", ".reconciler"):
         subprocess.run(["cp", "-R", place.folder / name, folder / name], check=True)
-    copied = replace(place, folder=folder, tracked=False)
-    forget(copied)
     time.sleep(RACY)
-    return copied
+    return replace(place, folder=folder, tracked=False)
 
 
-def clone(place: Place, folder: Path) -> Place:
-    """The same commit checked out just now, with what `.reconciler` held: a job in CI that has a cache."""
-    _git(place.folder, "clone", "--quiet", "--shared", ".", str(folder))
-    subprocess.run(["cp", "-R", place.folder / ".reconciler", folder], check=True)
-    return replace(place, folder=folder)
+@contextmanager
+def cloned(place: Place) -> Iterator[None]:
+    """In its place the same commit, checked out just now, and its state: a job in CI that has the index of another."""
+    aside = place.folder.with_name("aside")
+    place.folder.rename(aside)
+    try:
+        _git(aside, "clone", "--quiet", "--shared", ".", str(place.folder))
+        subprocess.run(["cp", "-R", aside / ".reconciler", place.folder], check=True)
+        yield
+    finally:
+        shutil.rmtree(place.folder)
+        aside.rename(place.folder)
 
 
 def forget(place: Place) -> None:
     """Delete the index, so that the next plan is a first one."""
-    for file in (place.folder / ".reconciler").glob("index.db*"):
-        file.unlink()
+    shutil.rmtree(f"{place.folder}.cache", ignore_errors=True)
 
 
 @contextmanager

@@ -12,10 +12,17 @@ EMPTY = {"RECONCILER_STATE": "sqlite:.reconciler/empty.db"}
 
 def floor(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
     """The least that is possible here: what each floor of work.py costs."""
+    yield "python", _median(place, runs, commands.PYTHON, "started")
     yield "imports", _median(place, runs, commands.IMPORTS, "imported")
     yield "hash", _median(place, runs, commands.READ_AND_HASH, "\n")
     yield "git-status", _median(place, runs, commands.GIT_STATUS, "nothing to commit")
     yield "parse", _median(place, runs, commands.PARSE, "events", pinned=False)
+
+
+def start(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
+    """What a command costs that does nothing."""
+    yield "version", _median(place, runs, commands.VERSION, "reconciler ")
+    yield "help", _median(place, runs, commands.HELP, "Usage:")
 
 
 def first(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:

@@ -9,14 +9,17 @@ from measure import Cost
 Resource = Literal["cpu", "wall", "memory"]
 
 FLOORS = {
+    "python": "start Python",
     "imports": "start Python and import what a plan imports",
     "hash": "read and hash every file",
     "git-status": "`git status`",
     "parse": "parse every file, one process a core",
 }
-SHORT = {"imports": "imports", "hash": "hashing", "git-status": "git status", "parse": "parsing"}
+SHORT = {"python": "Python", "imports": "imports", "hash": "hashing", "git-status": "git status", "parse": "parsing"}
 WORK = {
     **FLOORS,
+    "version": "`reconciler --version`",
+    "help": "`reconciler --help`",
     "no-op": "**`plan`, nothing changed**",
     "no-op-outside": "**`plan`, nothing changed, outside of a git work tree**",
     "no-op-clone": "**`plan`, nothing changed, in a clone made just now with the index of another**",
@@ -32,6 +35,8 @@ WORK = {
 """In the order in which tables show them."""
 
 BESIDE: Mapping[str, tuple[Resource, tuple[str, ...]]] = {
+    "version": ("cpu", ("python",)),
+    "help": ("cpu", ("python",)),
     "no-op": ("cpu", ("hash", "imports")),
     "no-op-outside": ("cpu", ("hash", "imports")),
     "no-op-clone": ("cpu", ("hash", "imports")),

@@ -1,5 +1,6 @@
 """What every Backend promises (reconciler/state/backend.py). A backend is done when this passes for it."""
 
+import json
 import os
 import random
 import subprocess
@@ -33,6 +34,7 @@ from journal_drafts import (
 )
 
 from reconciler.canonical import sha256
+from reconciler.change_json import device_from_json
 from reconciler.errors import LeaseLost, Locked, StateError
 from reconciler.model import DeviceState, Draft, Entry, EntryKind, Lease, Snapshot
 from reconciler.state.backend import Backend, Head
@@ -501,3 +503,73 @@ def test_an_unanswered_put_is_remembered_by_whoever_comes_after_a_crash(place: P
     state = successor.read().devices[AP]
     assert state.unknown is not None
     assert state.unknown.uncertain
+
+
+# --- looking at a part -----------------------------------------------------------------------------------------------
+
+
+def test_a_look_shows_what_moved_since_a_moment_and_what_is_asked_for(place: Place) -> None:
+    backend = place.client()
+    lease = taken(backend)
+    backend.append(lease, ADOPTION)
+    then = backend.head()
+    backend.append(lease, [intent(LAPTOP, name="Desk"), applied(LAPTOP), draft(EntryKind.ENDED, None)])
+
+    moved, still = place.client().look(then), place.client().look(backend.head(), [AP])
+
+    assert moved is not None
+    assert (moved.head, moved.count, moved.touched) == (backend.head(), 2, frozenset([LAPTOP]))
+    assert moved.devices == {LAPTOP: backend.read().devices[LAPTOP]}
+    assert still is not None
+    assert not still.touched
+    assert still.devices == {AP: backend.read().devices[AP]}
+
+
+def test_a_device_that_is_gone_was_touched_and_is_not_there(place: Place) -> None:
+    backend = place.client()
+    lease = taken(backend)
+    backend.append(lease, ADOPTION)
+    then = backend.head()
+    backend.append(lease, [forgotten(AP)])
+
+    look = backend.look(then)
+
+    assert look is not None
+    assert (look.count, look.touched) == (0, frozenset([AP]))
+    assert not look.devices
+
+
+def test_from_no_state_on_every_device_was_touched(place: Place) -> None:
+    backend = place.client()
+    assert backend.look(Head()) is not None
+    backend.append(taken(backend), ADOPTION)
+
+    look = backend.look(Head())
+
+    assert look is not None
+    assert look.touched == {AP}
+
+
+def test_a_state_that_does_not_continue_what_was_seen_says_so(place: Place) -> None:
+    backend = place.client()
+    lease = taken(backend)
+    backend.append(lease, ADOPTION)
+    seen = backend.head()
+    backend.append(lease, [forgotten(AP)])
+
+    assert backend.look(replace(seen, lineage="another")) is None
+    assert backend.look(replace(seen, hash="f" * 64)) is None
+    assert backend.look(replace(backend.head(), seq=backend.head().seq + 1)) is None
+
+
+def test_a_copy_is_every_device_of_one_moment(place: Place) -> None:
+    backend = place.client()
+    backend.append(taken(backend), [*ADOPTION, intent(LAPTOP, name="Desk"), divergent(LAPTOP, name="DESK")])
+    kept: list[tuple[str, str]] = []
+
+    look = backend.copy(kept.extend)
+
+    assert {serial: device_from_json(json.loads(body)) for serial, body in kept} == backend.read().devices
+    assert [serial for serial, _ in kept] == sorted(backend.read().devices)
+    assert (look.head, look.count) == (backend.head(), 2)
+    assert look.mark == getattr(backend.look(look.head), "mark", None)

@@ -1,0 +1,136 @@
+"""Much to read is read by several processes: with the same result, and none of them stays behind."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, clean_environ
+
+from reconciler import reconcile
+from reconciler.config import Settings, load
+from reconciler.errors import InventoryError, ReconcilerError
+from reconciler.model import Source
+from reconciler.plan.plan_file import digest, to_json
+
+DEVICES = 4500
+"""More than FEW, and more bytes than ALONE."""
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    root = tmp_path_factory.mktemp("fleet")
+    for number in range(DEVICES):
+        file = root / "inventory" / f"{number // 1000}" / f"{number:05}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        device = {"serial_number": f"D-{number:05}", "name": f"Device {number}", "custom_fields": {"note": "x" * 300}}
+        file.write_text(json.dumps(device))
+    (root / "inventory" / "_defaults.yaml").write_text("status: active\n")
+    return load(root, {})
+
+
+@contextmanager
+def edited(fleet: Settings, number: int, text: str) -> Iterator[None]:
+    file = fleet.inventory / f"{number // 1000}" / f"{number:05}.yaml"
+    before = file.read_text()
+    file.write_text(text)
+    try:
+        yield
+    finally:
+        file.write_text(before)
+
+
+def workers(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes that it started, once there are any that read."""
+    while process.poll() is None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        reading = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        if len(reading) > 1:
+            return reading
+        time.sleep(0.005)
+    raise AssertionError("it ended without any")
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_several_processes_plan_what_one_does(fleet: Settings) -> None:
+    alone, together = (reconcile.plan(replace(fleet, processes=number)) for number in (1, 3))
+
+    assert len(together.changes) == DEVICES
+    assert to_json(together) == to_json(alone)
+    assert digest(together.changes) == together.digest
+    assert together.changes[-1].serial == "D-04499"
+    assert [change.serial for change in together.changes[1:3]] == ["D-00001", "D-00002"]
+    places = {field.path: field.source for field in together.changes[5].fields}
+    assert places["/status"] == Source("inventory/_defaults.yaml", 1, 9)
+
+
+def test_what_does_not_go_together_is_found_however_far_apart_it_was_read(fleet: Settings) -> None:
+    with (
+        edited(fleet, 7, '{"serial_number": "d-04400"}'),
+        edited(fleet, 4000, '{"serial_number": "D-04000", "name": 1}'),
+    ):
+        found = []
+        for number in (1, 3):
+            with pytest.raises(InventoryError) as caught:
+                reconcile.plan(replace(fleet, processes=number))
+            found.append(caught.value.problems)
+
+        assert found[0] == found[1] == reconcile.validate(fleet).problems
+        assert [problem.code for problem in found[0]] == ["RC405", "RC308"]
+
+
+@pytest.fixture
+def planning(fleet: Settings, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [COMMAND, "plan"],
+        cwd=fleet.root,
+        env=clean_environ() | {"XDG_CACHE_HOME": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_no_process_outlives_one_that_is_killed(planning: subprocess.Popen[bytes]) -> None:
+    reading = workers(planning)
+
+    planning.send_signal(signal.SIGKILL)
+
+    deadline = time.monotonic() + 20
+    while not all(map(gone, reading)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert all(map(gone, reading))
+
+
+def test_an_interrupt_ends_all_of_them_without_a_traceback(planning: subprocess.Popen[bytes]) -> None:
+    reading = workers(planning)
+
+    for pid in (planning.pid, *reading):  # as a terminal does
+        os.kill(pid, signal.SIGINT)
+    _, stderr = planning.communicate(timeout=20)
+
+    assert (planning.returncode, stderr.strip()) == (130, b"interrupted")
+
+
+def test_a_process_that_is_killed_is_told_of_with_a_way_out(planning: subprocess.Popen[bytes]) -> None:
+    os.kill(workers(planning)[0], signal.SIGKILL)
+
+    _, stderr = planning.communicate(timeout=20)
+
+    assert planning.returncode == ReconcilerError.exit_code
+    assert b"a process that was reading the inventory was killed" in stderr
+    assert b"the setting `processes`" in stderr
