@@ -6,13 +6,13 @@ from datetime import date
 from pathlib import Path
 
 from reconciler import pointer
-from reconciler.canonical import canonical
+from reconciler.canonical import canonical, checksum
 from reconciler.config import Settings
 from reconciler.conformance import check_settings
 from reconciler.desired import misplaced_word
 from reconciler.fleet.changes import packed
 from reconciler.fleet.compare import Compared, compared
-from reconciler.fleet.sums import quiet, total
+from reconciler.fleet.held import quiet
 from reconciler.index import Indexed
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
@@ -199,7 +199,7 @@ class Surveyor:
             document.sum,
             loud=noted or any(device.manage != "apply" or device.replaces for device in devices),
             until=min(days).isoformat() if days else "",
-            devices=tuple((item.serial, total(item.fields), item.serial in same) for item in devices),
+            devices=tuple((item.serial, checksum(canonical(item.fields)), item.serial in same) for item in devices),
             claims=tuple(self._claims(inside)),
             references=tuple(self._references(inside)),
             swaps=tuple((device.serial, device.replaces) for device in devices if device.replaces),
@@ -211,7 +211,7 @@ class Surveyor:
             for path in self.rules.unique:
                 value = pointer.get(candidate.value, path)
                 if value is not ABSENT and value is not None:
-                    yield path, total(canonical(value).casefold())
+                    yield path, checksum(canonical(value).casefold())
 
     def _references(self, inside: Iterable[Candidate]) -> Iterator[str]:
         for candidate in inside:

@@ -1,12 +1,12 @@
 """Rows that carry a seal over their content: what the state is, who has the lease, and each device of the snapshot."""
 
-import hashlib
 import json
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from reconciler.canonical import checksum
 from reconciler.model import Json
 from reconciler.state.backend import Head
 from reconciler.state.check import damaged
@@ -26,8 +26,8 @@ class Sums:
 
 
 def seal(key: str, body: str) -> bytes:
-    """128 bits that no accident reproduces: of a row's key and its content."""
-    return hashlib.sha256(f"{key}\0{body}".encode(errors="surrogatepass")).digest()[:16]
+    """The checksum of a row's key and its content."""
+    return checksum(f"{key}\0{body}")
 
 
 def opened(path: Path, key: str, body: str, mark: bytes) -> dict[str, Any]:
