@@ -83,7 +83,7 @@ class Standpoint:
         self.extra &= self.look.devices.keys()
         return {serial: self.look.devices[serial] for serial in sorted(index.undeclared(self.extra))}
 
-    def known(self, serials: Sequence[Serial]) -> "Known":
+    def known(self, serials: Sequence[Serial]) -> Known:
         """The devices of the state; these can be looked up, and those that are gone."""
         return Known({**self.look.devices, **self._again(serials).devices}, self.look.count)
 
