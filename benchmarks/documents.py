@@ -1,4 +1,4 @@
-"""The tables and the plot, made from results.json: no figure in the documents is typed by hand.
+"""The tables and the plot, made from results.json: no figure of a plan is typed by hand.
 
 `python benchmarks/documents.py` rewrites every block `<!-- measured: NAME -->` of the documents.
 """

@@ -1,4 +1,4 @@
-"""A believable fleet of any size, the same for the same seed: sixteen values a device, four and more from layers.
+"""A believable fleet of any size, the same every time: sixteen values a device, four and more from layers.
 
 Folders hold 250 files. Each has its defaults, the whole inventory has some, and a group selects the kiosks.
 """
@@ -70,9 +70,9 @@ class Member:
     fields: dict[str, Json]
 
 
-def fleet(count: int, *, per_file: int = 1, seed: int = 1) -> Iterator[Member]:
+def fleet(count: int, *, per_file: int = 1) -> Iterator[Member]:
     """`count` devices, those of one file after each other."""
-    chance = random.Random(seed)
+    chance = random.Random(1)
     file = ""
     for number in range(count):
         kind = chance.choice(list(MODELS))
@@ -87,13 +87,13 @@ def fleet(count: int, *, per_file: int = 1, seed: int = 1) -> Iterator[Member]:
         yield Member(file, serial, text, _merged(own, tags, _shared(folder)))
 
 
-def write(inventory: Path, count: int, *, per_file: int = 1, seed: int = 1) -> int:
+def write(inventory: Path, count: int, *, per_file: int = 1) -> int:
     """Write the fleet, `per_file` devices a file, and the layers above it; the number of files that declare devices."""
     (inventory / "_groups").mkdir(parents=True)
     (inventory / "_defaults.yaml").write_text(DEFAULTS)
     (inventory / "_groups" / "kiosks.yaml").write_text(GROUP)
     files = 0
-    for name, members in groupby(fleet(count, per_file=per_file, seed=seed), key=lambda member: member.file):
+    for name, members in groupby(fleet(count, per_file=per_file), key=lambda member: member.file):
         file = inventory / name
         if files % FILES_PER_FOLDER == 0:
             file.parent.mkdir()

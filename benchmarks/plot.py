@@ -113,14 +113,19 @@ def _panel(panel: Panel) -> Iterator[str]:
         yield f'<text class="tick" x="{x:.1f}" y="{bottom + 18:.1f}" text-anchor="middle">{_short(power)}</text>'
     ends: dict[str, tuple[float, float]] = {}
     for name, points in panel.lines.items():
-        kind = "floor" if name in {"hash", "git-status"} else name
+        kind = _kind(name)
         at = [(across(x), down(y)) for x, y in points]
         yield f'<path class="{kind}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in at)}"/>'
         yield from (f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in at if kind != "floor")
         ends[name] = at[-1]
     for name, (x, y) in _apart(ends).items():
-        kind = "floor" if name in {"hash", "git-status"} else name
+        kind = _kind(name)
         yield f'<text class="name {kind}" x="{x + 9:.1f}" y="{y + 4:.1f}">{NAMES[name]}</text>'
+
+
+def _kind(name: str) -> str:
+    """By which COLOURS and STYLE know a line."""
+    return "floor" if name in {"hash", "git-status"} else name
 
 
 def _apart(ends: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

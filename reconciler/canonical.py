@@ -20,6 +20,12 @@ def sha256(value: Mapping[str, Json] | Json) -> str:
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def checksum(content: bytes | str) -> bytes:
+    """128 bits that know a content again: no accident brings them about for another, and nobody on purpose."""
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(data).digest()[:16]
+
+
 _ENCODER = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 )

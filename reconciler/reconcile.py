@@ -39,7 +39,7 @@ from reconciler.plan.secrets import bare, filled
 from reconciler.plan.settle import settle
 from reconciler.plan.wording import named
 from reconciler.pointer import patched
-from reconciler.state.backend import Head
+from reconciler.state.backend import Backend, Head
 from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.timestamp import stamp
 from reconciler.watch import SILENT, Watch
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
     from reconciler.apply.judge import Task
     from reconciler.apply.run import Run
-    from reconciler.state.backend import Backend, Head
 
 __all__ = ["Validated", "apply", "plan", "validate"]
 
@@ -116,7 +115,7 @@ def apply(
     clock: Callable[[], float] = time.time,
     trace: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
-    admit: Callable[["Backend"], None] = lambda _: None,
+    admit: Callable[[Backend], None] = lambda _: None,
     watch: Watch = SILENT,
 ) -> "Run":
     """Bring the devices of a plan where it leads; what became of each is in the Run, whatever happened.
@@ -187,7 +186,7 @@ def apply(
     return run
 
 
-def _check_lineage(settings: Settings, agreed: Plan, head: "Head") -> None:
+def _check_lineage(settings: Settings, agreed: Plan, head: Head) -> None:
     """Before a lease is taken, which would begin a new state where there is none."""
     if agreed.nested != settings.api.nested:
         raise StalePlan("api.nested is not what this plan was made with; nothing was sent; plan again", ())

@@ -112,9 +112,10 @@ def test_the_documents_show_the_figures_that_were_measured() -> None:
 
 
 def test_a_table_shows_each_figure_beside_its_floor_and_its_target() -> None:
-    [plan] = [
-        line for line in documents.every_figure([figures(1_000)]) if line.startswith("| **`plan`, nothing changed** ")
-    ]
+    costs = {"imports": 0.1, "hash": 0.2, "no-op": 0.5}
+    one = replace(figures(1_000), figures={name: replace(MOMENT, cpu=cpu) for name, cpu in costs.items()})
+
+    [plan] = [line for line in documents.every_figure([one]) if line.startswith("| **`plan`, nothing changed** ")]
 
     assert plan == "| **`plan`, nothing changed** | 0.50 | 0.25 | 40 | 2.5 times hashing | ≤ 0.25 s CPU: **missed** |"
 

@@ -94,6 +94,11 @@ class Connection(asyncio.Protocol):
             if self._http.our_state is not h11.IDLE and self._http.our_state is not h11.SWITCHED_PROTOCOL:
                 self.transport.abort()
 
+    def end(self, reply: Reply | NoAnswer) -> None:
+        """What whoever waits for an answer gets, unless they have one."""
+        if self._answered and not self._answered.done():
+            self._answered.set_result(reply)
+
     async def close(self) -> None:
         """Return once the socket is closed."""
         self.transport.abort()
@@ -160,8 +165,3 @@ class Connection(asyncio.Protocol):
             self._http.start_next_cycle()
         reason = self._head.reason.decode("latin-1")
         self.end(Reply(self._head.status_code, reason, cast("Headers", self._head.headers), bytes(self._body)))
-
-    def end(self, reply: Reply | NoAnswer) -> None:
-        """What whoever waits for an answer gets, unless they have one."""
-        if self._answered and not self._answered.done():
-            self._answered.set_result(reply)

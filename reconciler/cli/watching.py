@@ -1,6 +1,6 @@
-"""Who watches a run: progress and profile, both or neither."""
+"""Who watches a run: progress, and a profile where one is asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from reconciler.cli import Globals
@@ -26,7 +26,12 @@ class Both(Watch):
         """A stage for both."""
         with ExitStack() as stack:
             first, second = (stack.enter_context(watch.stage(name, total, unit)) for watch in self._both)
-            yield _to_both(first, second)
+
+            def advance(more: int) -> None:
+                first(more)
+                second(more)
+
+            yield advance
 
     def took(self, name: str, began: float, seconds: float, pid: int) -> None:
         """Both hear of it."""
@@ -37,11 +42,3 @@ class Both(Watch):
         """Both count it."""
         for watch in self._both:
             watch.count(what, more)
-
-
-def _to_both(first: Callable[[int], None], second: Callable[[int], None]) -> Advance:
-    def advance(more: int) -> None:
-        first(more)
-        second(more)
-
-    return advance

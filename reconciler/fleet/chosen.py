@@ -16,9 +16,8 @@ from reconciler.plan.target import target
 def chosen(run: Run, targets: Sequence[str]) -> Swept:
     """As `sweep`, for the devices that a target matches. Raises Usage for a target that matches none."""
     settings = run.settings
-    with run.watch.stage("read"):
-        warnings: list[Problem] = []
-        desired, rules = desired_state(settings, run.today, warnings.extend), marked(settings)
+    warnings: list[Problem] = []
+    desired, rules = desired_state(settings, run.today, warnings.extend, run.watch), marked(settings)
     with run.watch.stage("state"):
         snapshot, head = run.backend.read(), run.backend.head()
         run.check(head)

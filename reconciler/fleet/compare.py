@@ -15,9 +15,9 @@ from reconciler.plan.places import Where, placed
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Changes, those that would be made to devices that are only observed, and what else every plan tells.
+    """Changes, those that would be made to devices that are only observed, and what else a plan tells: in serial order.
 
-    `irremovable` is what the schema does not let go. All in serial order.
+    `irremovable` is what the schema does not let go.
     """
 
     changes: Sequence[Change]

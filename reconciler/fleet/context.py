@@ -19,7 +19,7 @@ from reconciler.inventory.read import contents
 from reconciler.inventory.schema import packaged_path
 from reconciler.model import Problem
 
-_LIBRARIES = ("yaml._yaml", "jsonschema_rs.jsonschema_rs", "deepdiff")
+_LIBRARIES = ("yaml", "jsonschema_rs", "deepdiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,8 @@ def _program() -> Iterable[str]:
     for folder, _, files in os.walk(package):
         yield from (_stamp(os.path.join(folder, file)) for file in sorted(files) if file.endswith(".py"))  # noqa: PTH118
     for name in _LIBRARIES:
-        found = find_spec(name.partition(".")[0])
-        where = found.submodule_search_locations if found else None
-        yield from (_stamp(place) for place in where or ())
+        found = find_spec(name)
+        yield from map(_stamp, (found.submodule_search_locations or ()) if found else ())
 
 
 def _stamp(path: str) -> str:

@@ -44,6 +44,11 @@ def held(copy: Path, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
     return found
 
 
+def quiet(state: DeviceState) -> bool:
+    """Whether there is nothing about a device that plans must tell but what changed."""
+    return state.unknown is None and not state.divergence and not state.unconfirmed
+
+
 def everyone(copy: Path) -> Iterator[Serial]:
     """Every device in the copy."""
     with closing(sqlite3.connect(copy)) as db:

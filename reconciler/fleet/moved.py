@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.canonical import checksum
 from reconciler.fleet.context import Context
 from reconciler.index import Index
 from reconciler.inventory.files import Folder
-from reconciler.inventory.read import contents, total
+from reconciler.inventory.read import contents
 
 
 @dataclass(slots=True)
@@ -50,5 +51,5 @@ def _same(root: Path, files: Mapping[str, tuple[str, bytes]], now: Mapping[str, 
     sure = {path for path, mark in there.items() if mark and mark == files[path][0]}
     touched = contents(root, (path for path in there if path not in sure))
     return {path: there[path] for path in sure} | {
-        path: there[path] for path, data in touched if total(data) == files[path][1]
+        path: there[path] for path, data in touched if checksum(data) == files[path][1]
     }

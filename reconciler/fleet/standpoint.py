@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+from reconciler.canonical import canonical, checksum
 from reconciler.errors import StateError
-from reconciler.fleet.held import copied, everyone, held
-from reconciler.fleet.sums import quiet, total
+from reconciler.fleet.held import copied, everyone, held, quiet
 from reconciler.index import Index
 from reconciler.model import DeviceState, Serial
 from reconciler.state.backend import Backend, Head, Look
@@ -83,7 +83,7 @@ class Standpoint:
         self.extra &= self.look.devices.keys()
         return {serial: self.look.devices[serial] for serial in sorted(index.undeclared(self.extra))}
 
-    def known(self, serials: Sequence[Serial]) -> "Known":
+    def known(self, serials: Sequence[Serial]) -> Known:
         """The devices of the state; these can be looked up, and those that are gone."""
         return Known({**self.look.devices, **self._again(serials).devices}, self.look.count)
 
@@ -103,4 +103,4 @@ class Standpoint:
 
     def _stands(self, serial: Serial, index: Index) -> bool:
         state, known = self.look.devices.get(serial), index.known(serial)
-        return bool(state and known and quiet(state) and total(state.fields) == known[0])
+        return bool(state and known and quiet(state) and checksum(canonical(state.fields)) == known[0])

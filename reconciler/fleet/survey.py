@@ -6,13 +6,13 @@ from datetime import date
 from pathlib import Path
 
 from reconciler import pointer
-from reconciler.canonical import canonical
+from reconciler.canonical import canonical, checksum
 from reconciler.config import Settings
 from reconciler.conformance import check_settings
 from reconciler.desired import misplaced_word
 from reconciler.fleet.changes import packed
 from reconciler.fleet.compare import Compared, compared
-from reconciler.fleet.sums import quiet, total
+from reconciler.fleet.held import quiet
 from reconciler.index import Indexed
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
@@ -106,7 +106,7 @@ class Surveyor:
         self.survey.paths[name] = path
         self._shared = {document.file: document for document in (*defaults, *groups)}
         for document in self._shared.values():
-            self._known(self.survey, document)
+            self._note(self.survey, document)
 
     @property
     def shows_text(self) -> bool:
@@ -121,7 +121,7 @@ class Surveyor:
         if self._schema:
             survey.invalid = fields.validate(candidates, self._schema, self.rules.sensitive, self.where)
         for document in found:
-            self._known(survey, document)
+            self._note(survey, document)
         same: set[Serial] = set()
         if not survey.problems and all(item.warning for item in (*survey.resolved, *survey.invalid)):
             same = self._compare(survey, candidates, found)
@@ -147,7 +147,7 @@ class Surveyor:
         survey = Survey()
         found = documents(self._root, files, [])
         for document in found:
-            self._known(survey, document)
+            self._note(survey, document)
         candidates, resolved = resolve.declared(found, self.layering)
         survey.resolved = [finding for finding in resolved if finding.code in {"RC307", "RC308"}]
         survey.invalid += across.repeated(candidates, self.rules.unique, self.where)
@@ -199,7 +199,7 @@ class Surveyor:
             document.sum,
             loud=noted or any(device.manage != "apply" or device.replaces for device in devices),
             until=min(days).isoformat() if days else "",
-            devices=tuple((item.serial, total(item.fields), item.serial in same) for item in devices),
+            devices=tuple((item.serial, checksum(canonical(item.fields)), item.serial in same) for item in devices),
             claims=tuple(self._claims(inside)),
             references=tuple(self._references(inside)),
             swaps=tuple((device.serial, device.replaces) for device in devices if device.replaces),
@@ -211,7 +211,7 @@ class Surveyor:
             for path in self.rules.unique:
                 value = pointer.get(candidate.value, path)
                 if value is not ABSENT and value is not None:
-                    yield path, total(canonical(value).casefold())
+                    yield path, checksum(canonical(value).casefold())
 
     def _references(self, inside: Iterable[Candidate]) -> Iterator[str]:
         for candidate in inside:
@@ -221,7 +221,8 @@ class Surveyor:
                     if item is not ABSENT and item is not None:
                         yield item if isinstance(item, str) else f"not a serial number: {canonical(item)}"
 
-    def _known(self, survey: Survey, document: Document) -> None:
+    def _note(self, survey: Survey, document: Document) -> None:
+        """What whoever tells of findings in a document has to know of it."""
         survey.paths[document.file] = document.path
         if document.damaged:
             survey.damaged[document.file] = document.damaged

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Tally:
     """The sum of the surveys of one run. Which of them came first decides nothing, but for the order of findings."""
 
-    problems: "list[Problem]" = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     resolved: "list[Finding]" = field(default_factory=list)
     invalid: "list[Finding]" = field(default_factory=list)
     irremovable: "list[Finding]" = field(default_factory=list)

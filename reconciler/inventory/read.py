@@ -4,9 +4,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
+from reconciler.canonical import checksum
 from reconciler.inventory.document import Document, Parsed
 from reconciler.inventory.files import device_files, display, layer_files, no_files, unreadable
 from reconciler.model import ABSENT, Problem, Source
@@ -85,12 +85,7 @@ def _document(root: Path, file: str, problems: list[Problem]) -> Document | None
     problems += parsed.problems
     if parsed.value is ABSENT and parsed.problems:
         return None
-    return Document(name, path, parsed.value, parsed.damaged, parsed.values, parsed.marks, total(data))
-
-
-def total(data: bytes) -> bytes:
-    """By which the content of a file is known again: 128 bits that no accident, and nobody on purpose, brings about."""
-    return sha256(data).digest()[:16]
+    return Document(name, path, parsed.value, parsed.damaged, parsed.values, parsed.marks, checksum(data))
 
 
 def contents(root: Path, files: Iterable[str]) -> Iterator[tuple[str, bytes]]:

@@ -9,12 +9,11 @@ device by device, when it is applied. Reads are short, so that they never keep a
 """
 # ruff: noqa: D102 - backend.py states the law of each method
 
-import hashlib
 import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from reconciler.model import (
     Entry,
     EntryKind,
     Holder,
-    Json,
     Lease,
     Rhythm,
     Serial,
@@ -37,23 +35,12 @@ from reconciler.state.advance import advance
 from reconciler.state.backend import Head, Keep, Look
 from reconciler.state.chain import GENESIS
 from reconciler.state.check import damage, damaged
-from reconciler.state.right import Right, fenced, granted, not_locked, revoked, right_from_json, right_to_json, same
+from reconciler.state.right import Right, fenced, granted, not_locked, revoked, same
 from reconciler.state.sqlite_file import create, reading, writing
 from reconciler.state.sqlite_rows import insert, select
+from reconciler.state.sqlite_seals import Sums, opened, put_right, put_sums, right_in, seal, sums_in
 
 _PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """The `state` row: the head, and what the device rows add up to.
-
-    `total` is the sum of their seals as numbers, modulo 2^128: their order does not matter.
-    """
-
-    head: Head
-    devices: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +72,13 @@ class SqliteBackend:
 
     def head(self) -> Head:
         with reading(self._path) as db:
-            return self._sums(db).head if db else Head()
+            return sums_in(db, self._path).head if db else Head()
 
     def look(self, since: Head, serials: Collection[Serial] = ()) -> Look | None:
         with reading(self._path) as db:
             if db is None:
                 return None if since.lineage else Look(Head(), "", 0)
-            sums = self._sums(db)
+            sums = sums_in(db, self._path)
             then = db.execute("SELECT hash FROM journal WHERE seq = ?", (since.seq,)).fetchone() if since.seq else None
             if since.lineage not in {"", sums.head.lineage} or (then[0] if then else GENESIS) != since.hash:
                 return None
@@ -99,7 +86,7 @@ class SqliteBackend:
             touched = frozenset(Serial(serial) for (serial,) in db.execute(query, (since.seq,)))
             rows = select(db, [*{*touched, *serials}])
             devices = {
-                Serial(serial): device_from_json(self._opened(serial, body, mark)) for serial, body, mark in rows
+                Serial(serial): device_from_json(opened(self._path, serial, body, mark)) for serial, body, mark in rows
             }
             return Look(sums.head, self._mark(), sums.devices, touched, devices)
 
@@ -107,7 +94,7 @@ class SqliteBackend:
         with reading(self._path) as db:
             if db is None:
                 return Look(Head(), "", 0)
-            sums = self._sums(db)
+            sums = sums_in(db, self._path)
             self._checked(sums, db.execute("SELECT serial, body, seal FROM device ORDER BY serial"), keep)
             return Look(sums.head, self._mark(), sums.devices)
 
@@ -125,31 +112,31 @@ class SqliteBackend:
     def acquire(self, holder: Holder, *, ttl: float) -> Lease:
         create(self._path, _begin)
         with writing(self._path) as db:
-            lease = granted(self._right(db), holder, ttl=ttl, now=self._now())
-            _put_right(db, Right(lease.epoch, lease))
+            lease = granted(right_in(db, self._path), holder, ttl=ttl, now=self._now())
+            put_right(db, Right(lease.epoch, lease))
         return lease
 
     def renew(self, lease: Lease, *, ttl: float) -> Lease:
         with writing(self._path) as db:
             now = self._now()
-            renewed = replace(fenced(self._right(db), lease, now), expires=now + ttl)
-            _put_right(db, Right(renewed.epoch, renewed))
+            renewed = replace(fenced(right_in(db, self._path), lease, now), expires=now + ttl)
+            put_right(db, Right(renewed.epoch, renewed))
         return renewed
 
     def release(self, lease: Lease) -> None:
         with writing(self._path) as db:
-            right = self._right(db)
+            right = right_in(db, self._path)
             if right.lease and same(right.lease, lease):
-                _put_right(db, replace(right, lease=None))
+                put_right(db, replace(right, lease=None))
 
     def lease(self) -> Lease | None:
         with reading(self._path) as db:
-            return self._right(db).lease if db else None
+            return right_in(db, self._path).lease if db else None
 
     def append(self, lease: Lease, drafts: Sequence[Draft]) -> int:
         begun = time.monotonic()
         with writing(self._path) as db:
-            fenced(self._right(db), lease, self._now())
+            fenced(right_in(db, self._path), lease, self._now())
             revision = self._record(db, drafts)
         self._seconds = time.monotonic() - begun
         return revision
@@ -161,9 +148,9 @@ class SqliteBackend:
         if self.lease() is None:
             raise not_locked()
         with writing(self._path) as db:
-            right = self._right(db)
+            right = right_in(db, self._path)
             lease, draft = revoked(right, lease_id, by=by, at=at, now=self._now(), force=force)
-            _put_right(db, replace(right, lease=None))
+            put_right(db, replace(right, lease=None))
             self._record(db, [draft])
         return lease
 
@@ -184,7 +171,7 @@ class SqliteBackend:
         """Nothing stays open between calls."""
 
     def _record(self, db: sqlite3.Connection, drafts: Sequence[Draft]) -> int:
-        sums = self._sums(db)
+        sums = sums_in(db, self._path)
         held = self._held(db, sums.head, {draft.serial for draft in drafts if draft.serial is not None})
         moved = advance(sums.head, drafts, lambda serial: held[serial][0] if serial in held else None)
         insert(db, "INSERT INTO journal", list(map(_row, moved.entries)))
@@ -203,7 +190,7 @@ class SqliteBackend:
         gone = [(serial,) for serial, state in moved.devices.items() if state is None]
         db.executemany("DELETE FROM device WHERE serial = ?", gone)
         insert(db, "INSERT OR REPLACE INTO device", rows)
-        _put_sums(db, _Sums(moved.head, devices, total % 2**128))
+        put_sums(db, Sums(moved.head, devices, total % 2**128))
         self._pending = _Pending(moved.head, pending)
         return moved.head.revision
 
@@ -212,7 +199,7 @@ class SqliteBackend:
         known = self._known(head)
         held = {serial: known[serial] for serial in serials & known.keys()}
         for serial, body, mark in select(db, [*(serials - held.keys())]):
-            held[Serial(serial)] = device_from_json(self._opened(serial, body, mark)), int.from_bytes(mark)
+            held[Serial(serial)] = device_from_json(opened(self._path, serial, body, mark)), int.from_bytes(mark)
         return held
 
     def _known(self, head: Head) -> Mapping[Serial, tuple[DeviceState, int]]:
@@ -229,7 +216,7 @@ class SqliteBackend:
         head = self.copy(keep).head
         return (head, devices) if head.lineage else None
 
-    def _checked(self, sums: _Sums, rows: Iterable[tuple[Serial, str, bytes]], keep: Keep) -> None:
+    def _checked(self, sums: Sums, rows: Iterable[tuple[Serial, str, bytes]], keep: Keep) -> None:
         """Hand on rows, a page at a time; damage in any of them ends it."""
         total = count = 0
         remaining = iter(rows)
@@ -247,25 +234,6 @@ class SqliteBackend:
         status = self._path.stat()
         return f"{status.st_mtime_ns}.{status.st_size}.{status.st_ino}"
 
-    def _sums(self, db: sqlite3.Connection) -> _Sums:
-        row = self._sealed(db, "state")
-        return _Sums(**{**row, "head": Head(**row["head"])})
-
-    def _right(self, db: sqlite3.Connection) -> Right:
-        return right_from_json(self._sealed(db, "lease"))
-
-    def _sealed(self, db: sqlite3.Connection, name: str) -> dict[str, Any]:
-        row = db.execute("SELECT body, seal FROM sealed WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            raise damaged(self._path, f"its {name} row is gone")
-        return self._opened(name, *row)
-
-    def _opened(self, key: str, body: str, mark: bytes) -> dict[str, Any]:
-        if seal(key, body) != mark:
-            raise damaged(self._path, f"the row of {key} was altered")
-        content: dict[str, Any] = json.loads(body)
-        return content
-
     def _entry(self, row: tuple[Any, ...]) -> Entry:
         seq, kind, at, run, serial, data, previous, digest = row
         try:
@@ -277,21 +245,8 @@ class SqliteBackend:
 
 
 def _begin(db: sqlite3.Connection) -> None:
-    _put_sums(db, _Sums(Head(lineage=str(uuid4()))))
-    _put_right(db, Right())
-
-
-def _put_sums(db: sqlite3.Connection, sums: _Sums) -> None:
-    _put(db, "state", asdict(sums))
-
-
-def _put_right(db: sqlite3.Connection, right: Right) -> None:
-    _put(db, "lease", right_to_json(right))
-
-
-def _put(db: sqlite3.Connection, name: str, content: dict[str, Json]) -> None:
-    body = json.dumps(content)
-    db.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)", (name, body, seal(name, body)))
+    put_sums(db, Sums(Head(lineage=str(uuid4()))))
+    put_right(db, Right())
 
 
 def _row(entry: Entry) -> tuple[int | str | None, ...]:
@@ -301,8 +256,3 @@ def _row(entry: Entry) -> tuple[int | str | None, ...]:
 
 
 _ENCODER = json.JSONEncoder(check_circular=False)
-
-
-def seal(key: str, body: str) -> bytes:
-    """128 bits that no accident reproduces: of a row's key and its content."""
-    return hashlib.sha256(f"{key}\0{body}".encode(errors="surrogatepass")).digest()[:16]

@@ -13,7 +13,8 @@ from sqlite_fleet import fleet_at, hold
 from reconciler.errors import StateCorrupt, StateError, StateTooNew
 from reconciler.model import DeviceState, Draft, Serial
 from reconciler.state.chain import link
-from reconciler.state.sqlite import SqliteBackend, seal
+from reconciler.state.sqlite import SqliteBackend
+from reconciler.state.sqlite_seals import seal
 
 
 @pytest.fixture
