@@ -90,6 +90,10 @@ def standing(snapshot: Snapshot, changes: Iterable[Change]) -> tuple[Standing, .
     )
 
 
+NOTHING = sha256({})
+"""The fingerprint of a device without fields."""
+
+
 class _Rules:
     def __init__(
         self,
@@ -104,6 +108,7 @@ class _Rules:
         self.merged = merged
         self.resend = resend
         self.patch = patch
+        self._named: dict[str, tuple[str, bool]] = {}
 
     def change(self, serial: Serial, device: Device | None, state: DeviceState | None) -> Change | None:
         if state is None:
@@ -187,7 +192,10 @@ class _Rules:
         yield from tuple(self._inside(name, sent, whole)) or [self._field(name, sent, whole)]
 
     def _field(self, name: str, before: Value, after: Value) -> FieldChange:
-        return self._at(join(name), before, after)
+        if name not in self._named:
+            self._named[name] = join(name), self.marks.sensitive(join(name))
+        pointer, sensitive = self._named[name]
+        return FieldChange(pointer, before, after, sensitive=sensitive)
 
     def _at(self, pointer: str, before: Value, after: Value) -> FieldChange:
         return FieldChange(pointer, before, after, sensitive=self.marks.sensitive(pointer))
@@ -200,13 +208,16 @@ class _Rules:
         state: DeviceState,
         device: Device | None,
     ) -> Change:
-        gone = action is Action.RELEASE
-        after = {} if gone else patched(state.fields, [(change.path, change.after) for change in fields])
+        after: Mapping[str, Json] = {}
+        if action is Action.ADOPT and device is not None:
+            after = device.fields
+        elif action is not Action.RELEASE:
+            after = patched(state.fields, [(change.path, change.after) for change in fields])
         return Change(
             serial=serial,
             action=action,
             fields=fields,
-            before=fingerprint(state.fields, self.marks),
+            before=fingerprint(state.fields, self.marks) if state.fields else NOTHING,
             after=fingerprint(after, self.marks),
             unknown=fingerprint(state.unknown.body, self.marks) if state.unknown else None,
             source=device.source if device else None,
