@@ -46,7 +46,7 @@ def context(settings: Settings, today: date, folders: Iterable[str]) -> Context:
         *(f"{file}:{sha256(texts[file]).hexdigest()}" for file in sorted(groups)),
         today.isoformat() if any(b"$override" in text for text in texts.values()) else "",
     ]
-    everywhere = sha256("\n".join(parts).encode()).hexdigest()
+    everywhere = sha256(os.fsencode("\n".join(parts))).hexdigest()
     sums = {file.rpartition("/")[0]: sha256(texts[file]).hexdigest() for file in defaults}
     above = {folder: _chain(folder, sums) for folder in folders}
     return Context(everywhere, above, tuple(sorted(defaults)), tuple(sorted(groups)), tuple(problems))

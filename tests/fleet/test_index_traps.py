@@ -1,0 +1,28 @@
+"""What an index was once fooled by: a plan with one is still the plan without."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Declare, Run
+
+from reconciler.inventory.files import Folder, folders
+from reconciler.model import Problem
+
+
+@pytest.mark.skipif(os.uname().sysname == "Darwin", reason="its file names are always UTF-8")
+def test_names_that_are_no_text_are_planned_like_any_other(declare: Declare, run: Run, tmp_path: Path) -> None:
+    declare("a/ap.yaml", serial_number="AP-1")
+    declare("_groups/g.yaml", "group: g\nselect: {serial_number: AP-1}\nset: {status: active}\n")
+    declare("_defaults.yaml", "configuration: {vlan: 1}\n")
+    for name in ("a/ap.yaml", "_groups/g.yaml", "a"):
+        path = tmp_path / "inventory" / name
+        path.rename(path.with_name(os.fsdecode(b"\xff") + path.name))
+
+    found = list(folders(tmp_path, tmp_path / "inventory", time.time_ns() + 10_000_000_000))
+    ran = run("plan")
+
+    assert not [item for item in found if isinstance(item, Problem)]
+    assert all(item.mark for item in found if isinstance(item, Folder))
+    assert (ran.code, "Plan: 1 to adopt" in ran.stdout) == (0, True)
