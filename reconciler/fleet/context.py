@@ -53,13 +53,13 @@ def context(settings: Settings, today: date, folders: Iterable[str]) -> Context:
 
 
 def _chain(folder: str, sums: Mapping[str, str]) -> str:
-    """The defaults of a folder and of those above it, in one text."""
+    """The defaults of a folder and of those above it, and where they lie, in one text."""
     found = []
     while folder:
         if folder in sums:
-            found.append(sums[folder])
+            found.append(f"{folder}\0{sums[folder]}")
         folder = folder.rpartition("/")[0]
-    return sha256("".join(found).encode()).hexdigest()[:32]
+    return sha256(os.fsencode("\n".join(found))).hexdigest()[:32]
 
 
 def _program() -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,33 @@ from conftest import Declare, Run
 
 from reconciler.inventory.files import Folder, folders
 from reconciler.model import Problem
+from reconciler.sandbox.server import Sandbox
+
+
+@pytest.fixture
+def applied(run: Run, sandbox: Sandbox) -> Callable[[str], None]:
+    """Applies the inventory, which declares this device, and plans: the index knows that nothing is to be done."""
+
+    def apply(serial: str) -> None:
+        sandbox.seed(serial)
+        assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+        assert "No changes" in run("plan").stdout
+
+    return apply
+
+
+def test_defaults_that_move_to_a_folder_below_are_told_of_by_their_new_name(
+    declare: Declare, run: Run, applied: Callable[[str], None], tmp_path: Path
+) -> None:
+    declare("a/_defaults.yaml", "status: active\n$lock: [status, configuration.none]\n")
+    declare("a/b/ap.yaml", serial_number="AP-1")
+    applied("AP-1")
+    assert "inventory/a/_defaults.yaml:2:17: warning" in run("plan").stderr
+
+    (tmp_path / "inventory/a/_defaults.yaml").rename(tmp_path / "inventory/a/b/_defaults.yaml")
+
+    assert "inventory/a/b/_defaults.yaml:2:17: warning" in run("plan").stderr
+    assert run("plan") == run("plan", "--no-cache")
 
 
 @pytest.mark.skipif(os.uname().sysname == "Darwin", reason="its file names are always UTF-8")
