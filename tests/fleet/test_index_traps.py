@@ -3,13 +3,18 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from conftest import Declare, Run
 
+from reconciler import reconcile
+from reconciler.config import load
 from reconciler.inventory.files import Folder, folders
 from reconciler.model import Problem
+from reconciler.plan.plan_file import to_json
 from reconciler.sandbox.server import Sandbox
 
 
@@ -37,6 +42,23 @@ def test_defaults_that_move_to_a_folder_below_are_told_of_by_their_new_name(
 
     assert "inventory/a/b/_defaults.yaml:2:17: warning" in run("plan").stderr
     assert run("plan") == run("plan", "--no-cache")
+
+
+def test_an_override_in_a_layer_ends_however_the_word_is_written(
+    declare: Declare, applied: Callable[[str], None], tmp_path: Path
+) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    override = f"{{status: {{value: inactive, until: '{today}', reason: test}}}}"
+    declare("_defaults.yaml", f'status: active\n"\\x24override": {override}\n')
+    declare("ap.yaml", serial_number="AP-1")
+    applied("AP-1")
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    tomorrow = time.time() + 24 * 3600
+
+    indexed, whole = (reconcile.plan(it, clock=lambda: tomorrow) for it in (settings, replace(settings, cache=None)))
+
+    assert to_json(indexed) == to_json(whole)
+    assert [change.serial for change in indexed.changes] == ["AP-1"]
 
 
 @pytest.mark.skipif(os.uname().sysname == "Darwin", reason="its file names are always UTF-8")
