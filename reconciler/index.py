@@ -13,7 +13,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from os import fsdecode, fsencode
 from pathlib import Path
@@ -235,7 +235,7 @@ class Index:
                 self._db.close()
                 with self._fresh.open("rb") as file:
                     os.fsync(file.fileno())
-                os.replace(self._fresh, self._place)  # noqa: PTH105 - over what another plan put there meanwhile
+                _put(self._fresh, self._place)
 
 
 @contextmanager
@@ -269,6 +269,22 @@ def _present(place: Path, context: str) -> sqlite3.Connection | None:
                 return db
         db.close()
     return None
+
+
+def _put(fresh: Path, place: Path) -> None:
+    """Put an index in the place of another, unless a plan is writing that one: raises sqlite3.Error.
+
+    What a killed plan left to be undone goes with it: SQLite would undo it in the new one, and nobody would notice.
+    """
+    with ExitStack() as stack:
+        if place.is_file():
+            try:
+                stack.enter_context(closing(_connected(place))).execute("BEGIN EXCLUSIVE")
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                    raise
+        place.with_name(f"{place.name}-journal").unlink(missing_ok=True)
+        fresh.replace(place)
 
 
 def _connected(place: Path) -> sqlite3.Connection:

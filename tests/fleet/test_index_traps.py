@@ -1,8 +1,12 @@
 """What an index was once fooled by: a plan with one is still the plan without."""
 
 import os
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,3 +80,71 @@ def test_names_that_are_no_text_are_planned_like_any_other(declare: Declare, run
     assert not [item for item in found if isinstance(item, Problem)]
     assert all(item.mark for item in found if isinstance(item, Folder))
     assert (ran.code, "Plan: 1 to adopt" in ran.stdout) == (0, True)
+
+
+@pytest.fixture
+def renamed(declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path) -> Callable[[str], None]:
+    """Gives all devices a name and applies that, without a look at any index."""
+    (tmp_path / "reconciler.toml").write_text("api.rate_per_second = 1000\n")
+
+    def rename(name: str) -> None:
+        for number in range(60):
+            declare(f"{number}.yaml", serial_number=f"AP-{number}", name=name)
+        allowed = ("--allow", "max_changed_pct")
+        assert run("apply", "--auto-approve", "--no-cache", *allowed, environ=sandbox.environ).code == 0
+
+    return rename
+
+
+def index_of(root: Path) -> Path:
+    [index] = Path(f"{root}.cache").rglob("*.db")
+    return index
+
+
+KILLED = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA cache_size = 5")
+db.execute("UPDATE file SET sum = zeroblob(3000)")
+db.execute("UPDATE device SET sum = zeroblob(3000)")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_plan_left_to_be_undone_is_not_undone_in_a_new_index(
+    renamed: Callable[[str], None], declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed(*(f"AP-{number}" for number in range(60)))
+    renamed("one")
+    run("plan")
+    subprocess.run([sys.executable, "-c", KILLED, index_of(tmp_path)], check=False)
+    journal = Path(f"{index_of(tmp_path)}-journal")
+    assert journal.stat().st_size > 10_000
+    index_of(tmp_path).unlink()
+    renamed("two")
+    run("plan")
+    for number in range(60):
+        declare(f"{number}.yaml", serial_number=f"AP-{number}", name="one")
+
+    ran = run("plan")
+
+    assert "60 to update" in ran.stdout
+    assert ran == run("plan", "--no-cache")
+
+
+def test_an_index_that_another_plan_writes_is_not_replaced(
+    renamed: Callable[[str], None], run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed(*(f"AP-{number}" for number in range(60)))
+    renamed("one")
+    run("plan")
+    before = index_of(tmp_path).stat().st_ino
+    with closing(sqlite3.connect(index_of(tmp_path))) as writing:
+        writing.execute("UPDATE meta SET value = '0' WHERE key = 'format'")
+        ran = run("plan")
+
+        assert (ran.code, "No changes" in ran.stdout) == (0, True)
+        assert index_of(tmp_path).stat().st_ino == before
+        writing.commit()
+    run("plan")
+    assert index_of(tmp_path).stat().st_ino != before
