@@ -249,12 +249,13 @@ def opened(place: Path | None, context: str, *, anew: bool = False) -> Iterator[
         with closing(db):
             yield Index(db, fresh=None, place=place)
         return
-    with tempfile.TemporaryDirectory(prefix="reconciler-", dir=_folder(place), ignore_cleanup_errors=True) as folder:
+    room, place = _room(place)
+    with room as folder:
         fresh = Path(folder) / "index.db"
         with closing(_connected(fresh)) as db:
             db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
             db.execute("INSERT INTO meta VALUES ('format', ?), ('context', ?)", (str(FORMAT), context))
-            yield Index(db, fresh=fresh, place=place if _folder(place) else None)
+            yield Index(db, fresh=fresh, place=place)
 
 
 def _present(place: Path, context: str) -> sqlite3.Connection | None:
@@ -293,12 +294,14 @@ def _connected(place: Path) -> sqlite3.Connection:
     return db
 
 
-def _folder(place: Path | None) -> Path | None:
-    """The folder of the index, made if need be; None where nothing can be written."""
-    if place is None:
-        return None
-    try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return place.parent if os.access(place.parent, os.W_OK) else None
+def _room(place: Path | None) -> tuple["tempfile.TemporaryDirectory[str]", Path | None]:
+    """A folder to make an index in, and where it may stay: None, and in any folder, where nothing can be written."""
+    if place is not None:
+        with suppress(OSError):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return _temporary(place.parent), place
+    return _temporary(None), None
+
+
+def _temporary(where: Path | None) -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="reconciler-", dir=where, ignore_cleanup_errors=True)

@@ -1,9 +1,11 @@
 """What an index was once fooled by: a plan with one is still the plan without."""
 
+import errno
 import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -148,3 +150,43 @@ def test_an_index_that_another_plan_writes_is_not_replaced(
         writing.commit()
     run("plan")
     assert index_of(tmp_path).stat().st_ino != before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE meta SET value = '2026' WHERE key = 'head'",
+        "UPDATE meta SET value = x'ff' WHERE key = 'mark'",
+        "UPDATE meta SET value = x'ff' WHERE key = 'head'",
+        "INSERT INTO fact SELECT 'no JSON', id FROM file",
+    ],
+)
+def test_an_index_that_holds_what_no_plan_writes_is_made_anew(
+    declare: Declare, run: Run, tmp_path: Path, damage: str
+) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    run("plan")
+    with closing(sqlite3.connect(index_of(tmp_path))) as index, index:
+        index.execute(damage)
+
+    ran = run("plan")
+
+    assert ran == run("plan", "--no-cache")
+    assert ran.code == 0
+
+
+def test_plans_go_without_an_index_where_there_is_no_room_for_one(
+    declare: Declare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    make = tempfile.mkdtemp
+
+    def full(suffix: str | None = None, prefix: str | None = None, dir: Path | None = None) -> str:  # noqa: A002
+        if dir == settings.cache:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return make(suffix, prefix, dir)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+
+    assert [change.serial for change in reconcile.plan(settings).changes] == ["AP-1"]
