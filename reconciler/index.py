@@ -13,7 +13,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from os import fsdecode, fsencode
 from pathlib import Path
@@ -235,7 +235,7 @@ class Index:
                 self._db.close()
                 with self._fresh.open("rb") as file:
                     os.fsync(file.fileno())
-                os.replace(self._fresh, self._place)  # noqa: PTH105 - over what another plan put there meanwhile
+                _put(self._fresh, self._place)
 
 
 @contextmanager
@@ -249,12 +249,13 @@ def opened(place: Path | None, context: str, *, anew: bool = False) -> Iterator[
         with closing(db):
             yield Index(db, fresh=None, place=place)
         return
-    with tempfile.TemporaryDirectory(prefix="reconciler-", dir=_folder(place), ignore_cleanup_errors=True) as folder:
+    room, place = _room(place)
+    with room as folder:
         fresh = Path(folder) / "index.db"
         with closing(_connected(fresh)) as db:
             db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES)
             db.execute("INSERT INTO meta VALUES ('format', ?), ('context', ?)", (str(FORMAT), context))
-            yield Index(db, fresh=fresh, place=place if _folder(place) else None)
+            yield Index(db, fresh=fresh, place=place)
 
 
 def _present(place: Path, context: str) -> sqlite3.Connection | None:
@@ -271,18 +272,36 @@ def _present(place: Path, context: str) -> sqlite3.Connection | None:
     return None
 
 
+def _put(fresh: Path, place: Path) -> None:
+    """Put an index in the place of another, unless a plan is writing that one: raises sqlite3.Error.
+
+    What a killed plan left to be undone goes with it: SQLite would undo it in the new one, and nobody would notice.
+    """
+    with ExitStack() as stack:
+        if place.is_file():
+            try:
+                stack.enter_context(closing(_connected(place))).execute("BEGIN EXCLUSIVE")
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                    raise
+        place.with_name(f"{place.name}-journal").unlink(missing_ok=True)
+        fresh.replace(place)
+
+
 def _connected(place: Path) -> sqlite3.Connection:
     db = sqlite3.connect(place, timeout=0.2, isolation_level="DEFERRED", cached_statements=64)
     db.execute("PRAGMA cache_size = -16384")
     return db
 
 
-def _folder(place: Path | None) -> Path | None:
-    """The folder of the index, made if need be; None where nothing can be written."""
-    if place is None:
-        return None
-    try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return place.parent if os.access(place.parent, os.W_OK) else None
+def _room(place: Path | None) -> tuple["tempfile.TemporaryDirectory[str]", Path | None]:
+    """A folder to make an index in, and where it may stay: None, and in any folder, where nothing can be written."""
+    if place is not None:
+        with suppress(OSError):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return _temporary(place.parent), place
+    return _temporary(None), None
+
+
+def _temporary(where: Path | None) -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="reconciler-", dir=where, ignore_cleanup_errors=True)

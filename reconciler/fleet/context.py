@@ -44,22 +44,27 @@ def context(settings: Settings, today: date, folders: Iterable[str]) -> Context:
         json.dumps([asdict(settings.on_removed), asdict(settings.lifecycle), settings.api.nested], sort_keys=True),
         *(text.hex() for _, text in contents(settings.root, [str(schema)])),
         *(f"{file}:{sha256(texts[file]).hexdigest()}" for file in sorted(groups)),
-        today.isoformat() if any(b"$override" in text for text in texts.values()) else "",
+        today.isoformat() if any(_may_override(text) for text in texts.values()) else "",
     ]
-    everywhere = sha256("\n".join(parts).encode()).hexdigest()
+    everywhere = sha256(os.fsencode("\n".join(parts))).hexdigest()
     sums = {file.rpartition("/")[0]: sha256(texts[file]).hexdigest() for file in defaults}
     above = {folder: _chain(folder, sums) for folder in folders}
     return Context(everywhere, above, tuple(sorted(defaults)), tuple(sorted(groups)), tuple(problems))
 
 
 def _chain(folder: str, sums: Mapping[str, str]) -> str:
-    """The defaults of a folder and of those above it, in one text."""
+    """The defaults of a folder and of those above it, and where they lie, in one text."""
     found = []
     while folder:
         if folder in sums:
-            found.append(sums[folder])
+            found.append(f"{folder}\0{sums[folder]}")
         folder = folder.rpartition("/")[0]
-    return sha256("".join(found).encode()).hexdigest()[:32]
+    return sha256(os.fsencode("\n".join(found))).hexdigest()[:32]
+
+
+def _may_override(text: bytes) -> bool:
+    """Whether a layer could hold an override: YAML may write any letter of the word as an escape."""
+    return b"$override" in text or b"\\" in text
 
 
 def _program() -> Iterable[str]:

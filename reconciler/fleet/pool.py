@@ -6,6 +6,7 @@ Every process is started afresh (`spawn`), so that nothing of this one is inheri
 import gc
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 from typing import TypeAlias
 
 from reconciler.errors import ReconcilerError
@@ -43,7 +45,7 @@ def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iter
     waiting: deque[Future[Done]] = deque()
     try:
         for handful in handfuls:
-            with _uninterrupted():
+            with _uninterrupted(), _without_main():
                 waiting.append(pool.submit(_look, handful))
             if len(waiting) >= AHEAD * number:
                 yield waiting.popleft().result()
@@ -66,6 +68,17 @@ def _uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process that begins here does not run again the script that called us, which may not be made for that."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 _surveyor: Surveyor

@@ -75,6 +75,9 @@ def sweep(run: Run) -> Swept:
                 return _Sweep(run, stack).swept(where, anew=anew)
         except (Anew, sqlite3.Error):
             continue
+        except (LookupError, TypeError, ValueError):  # what no plan writes into an index was there
+            if anew:
+                raise
         except OSError as error:
             raise ReconcilerError(f"temporary files: {error.strerror or error}; {NO_ROOM}") from error
     raise ReconcilerError(f"temporary files cannot be used; {NO_ROOM}")

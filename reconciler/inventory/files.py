@@ -30,7 +30,8 @@ class Folder:
         """One text for all files."""
         if "" in self.files.values():
             return ""
-        return sha256("\n".join(f"{file}\0{mark}" for file, mark in self.files.items()).encode()).hexdigest()
+        lines = "\n".join(f"{file}\0{mark}" for file, mark in self.files.items())
+        return sha256(os.fsencode(lines)).hexdigest()
 
 
 def folders(root: Path, inventory: Path, before: int) -> Iterator[Folder | Problem]:

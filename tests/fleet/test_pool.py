@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,3 +135,23 @@ def test_a_process_that_is_killed_is_told_of_with_a_way_out(planning: subprocess
     assert planning.returncode == ReconcilerError.exit_code
     assert b"a process that was reading the inventory was killed" in stderr
     assert b"the setting `processes`" in stderr
+
+
+def test_a_script_that_is_not_made_to_be_imported_runs_once(fleet: Settings, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        'import sys\nfrom reconciler.__main__ import main\nsys.argv[1:] = ["plan", "--no-cache"]\nmain()\n'
+    )
+    for arguments, stdin in (([script], ""), (["-"], script.read_text())):
+        ran = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=fleet.root,
+            env=clean_environ() | {"RECONCILER_PROCESSES": "2"},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert ran.stderr == "Carry it out with: reconciler apply\n"
+        assert ran.stdout.count(f"Plan: {DEVICES:,} to adopt") == 1

@@ -1,0 +1,192 @@
+"""What an index was once fooled by: a plan with one is still the plan without."""
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from conftest import Declare, Run
+
+from reconciler import reconcile
+from reconciler.config import load
+from reconciler.inventory.files import Folder, folders
+from reconciler.model import Problem
+from reconciler.plan.plan_file import to_json
+from reconciler.sandbox.server import Sandbox
+
+
+@pytest.fixture
+def applied(run: Run, sandbox: Sandbox) -> Callable[[str], None]:
+    """Applies the inventory, which declares this device, and plans: the index knows that nothing is to be done."""
+
+    def apply(serial: str) -> None:
+        sandbox.seed(serial)
+        assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+        assert "No changes" in run("plan").stdout
+
+    return apply
+
+
+def test_defaults_that_move_to_a_folder_below_are_told_of_by_their_new_name(
+    declare: Declare, run: Run, applied: Callable[[str], None], tmp_path: Path
+) -> None:
+    declare("a/_defaults.yaml", "status: active\n$lock: [status, configuration.none]\n")
+    declare("a/b/ap.yaml", serial_number="AP-1")
+    applied("AP-1")
+    assert "inventory/a/_defaults.yaml:2:17: warning" in run("plan").stderr
+
+    (tmp_path / "inventory/a/_defaults.yaml").rename(tmp_path / "inventory/a/b/_defaults.yaml")
+
+    assert "inventory/a/b/_defaults.yaml:2:17: warning" in run("plan").stderr
+    assert run("plan") == run("plan", "--no-cache")
+
+
+def test_an_override_in_a_layer_ends_however_the_word_is_written(
+    declare: Declare, applied: Callable[[str], None], tmp_path: Path
+) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    override = f"{{status: {{value: inactive, until: '{today}', reason: test}}}}"
+    declare("_defaults.yaml", f'status: active\n"\\x24override": {override}\n')
+    declare("ap.yaml", serial_number="AP-1")
+    applied("AP-1")
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    tomorrow = time.time() + 24 * 3600
+
+    indexed, whole = (reconcile.plan(it, clock=lambda: tomorrow) for it in (settings, replace(settings, cache=None)))
+
+    assert to_json(indexed) == to_json(whole)
+    assert [change.serial for change in indexed.changes] == ["AP-1"]
+
+
+@pytest.mark.skipif(os.uname().sysname == "Darwin", reason="its file names are always UTF-8")
+def test_names_that_are_no_text_are_planned_like_any_other(declare: Declare, run: Run, tmp_path: Path) -> None:
+    declare("a/ap.yaml", serial_number="AP-1")
+    declare("_groups/g.yaml", "group: g\nselect: {serial_number: AP-1}\nset: {status: active}\n")
+    declare("_defaults.yaml", "configuration: {vlan: 1}\n")
+    for name in ("a/ap.yaml", "_groups/g.yaml", "a"):
+        path = tmp_path / "inventory" / name
+        path.rename(path.with_name(os.fsdecode(b"\xff") + path.name))
+
+    found = list(folders(tmp_path, tmp_path / "inventory", time.time_ns() + 10_000_000_000))
+    ran = run("plan")
+
+    assert not [item for item in found if isinstance(item, Problem)]
+    assert all(item.mark for item in found if isinstance(item, Folder))
+    assert (ran.code, "Plan: 1 to adopt" in ran.stdout) == (0, True)
+
+
+@pytest.fixture
+def renamed(declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path) -> Callable[[str], None]:
+    """Gives all devices a name and applies that, without a look at any index."""
+    (tmp_path / "reconciler.toml").write_text("api.rate_per_second = 1000\n")
+
+    def rename(name: str) -> None:
+        for number in range(60):
+            declare(f"{number}.yaml", serial_number=f"AP-{number}", name=name)
+        allowed = ("--allow", "max_changed_pct")
+        assert run("apply", "--auto-approve", "--no-cache", *allowed, environ=sandbox.environ).code == 0
+
+    return rename
+
+
+def index_of(root: Path) -> Path:
+    [index] = Path(f"{root}.cache").rglob("*.db")
+    return index
+
+
+KILLED = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA cache_size = 5")
+db.execute("UPDATE file SET sum = zeroblob(3000)")
+db.execute("UPDATE device SET sum = zeroblob(3000)")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_plan_left_to_be_undone_is_not_undone_in_a_new_index(
+    renamed: Callable[[str], None], declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed(*(f"AP-{number}" for number in range(60)))
+    renamed("one")
+    run("plan")
+    subprocess.run([sys.executable, "-c", KILLED, index_of(tmp_path)], check=False)
+    journal = Path(f"{index_of(tmp_path)}-journal")
+    assert journal.stat().st_size > 10_000
+    index_of(tmp_path).unlink()
+    renamed("two")
+    run("plan")
+    for number in range(60):
+        declare(f"{number}.yaml", serial_number=f"AP-{number}", name="one")
+
+    ran = run("plan")
+
+    assert "60 to update" in ran.stdout
+    assert ran == run("plan", "--no-cache")
+
+
+def test_an_index_that_another_plan_writes_is_not_replaced(
+    renamed: Callable[[str], None], run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed(*(f"AP-{number}" for number in range(60)))
+    renamed("one")
+    run("plan")
+    before = index_of(tmp_path).stat().st_ino
+    with closing(sqlite3.connect(index_of(tmp_path))) as writing:
+        writing.execute("UPDATE meta SET value = '0' WHERE key = 'format'")
+        ran = run("plan")
+
+        assert (ran.code, "No changes" in ran.stdout) == (0, True)
+        assert index_of(tmp_path).stat().st_ino == before
+        writing.commit()
+    run("plan")
+    assert index_of(tmp_path).stat().st_ino != before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE meta SET value = '2026' WHERE key = 'head'",
+        "UPDATE meta SET value = x'ff' WHERE key = 'mark'",
+        "UPDATE meta SET value = x'ff' WHERE key = 'head'",
+        "INSERT INTO fact SELECT 'no JSON', id FROM file",
+    ],
+)
+def test_an_index_that_holds_what_no_plan_writes_is_made_anew(
+    declare: Declare, run: Run, tmp_path: Path, damage: str
+) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    run("plan")
+    with closing(sqlite3.connect(index_of(tmp_path))) as index, index:
+        index.execute(damage)
+
+    ran = run("plan")
+
+    assert ran == run("plan", "--no-cache")
+    assert ran.code == 0
+
+
+def test_plans_go_without_an_index_where_there_is_no_room_for_one(
+    declare: Declare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    make = tempfile.mkdtemp
+
+    def full(suffix: str | None = None, prefix: str | None = None, dir: Path | None = None) -> str:  # noqa: A002
+        if dir == settings.cache:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return make(suffix, prefix, dir)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+
+    assert [change.serial for change in reconcile.plan(settings).changes] == ["AP-1"]
