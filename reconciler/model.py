@@ -3,6 +3,7 @@
 Every stage takes some of these and returns others; nothing here reads a clock, a disk or a network.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -219,6 +220,12 @@ class Plan:
     """What would be done about the devices that are only observed."""
     paused: tuple[Serial, ...] = ()
     """Devices that are left alone."""
+
+    @property
+    def actions(self) -> Mapping[Action, int]:
+        """How many devices each action concerns; what the plan does not do is not there."""
+        known = getattr(self.changes, "actions", None)  # of changes that wait on disk, without looking at each
+        return Counter(known if known is not None else (change.action for change in self.changes))
 
     @property
     def refusals(self) -> tuple[GuardCheck, ...]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -218,7 +219,8 @@ def _tasks(
 ) -> tuple[tuple[Serial, ...], list["Task"]]:
     """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
     rules = marked(settings)
-    changes = agreed.changes
+    # All of them stay to the end of the run: those that wait on disk are fetched once.
+    changes: Sequence[Change] = [replace(change, fields=tuple(change.fields)) for change in agreed.changes]
     if serials := bare(changes):
         devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
         changes = filled(changes, serials, devices, snapshot.devices, decommission=decommission)

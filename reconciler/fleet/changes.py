@@ -5,6 +5,7 @@ Written and read by this very program in one run, never kept: so in Python's own
 
 import marshal
 import os
+import struct
 import tempfile
 import weakref
 from array import array
@@ -18,17 +19,15 @@ from reconciler.plan.plan_file import digest_of, digested
 
 FEW = 4000
 """So many changes are a tuple."""
-_ADOPT, _OTHER = b"+", b"~"
 
 
 def packed(change: Change) -> bytes:
-    """A change with its part of the digest: a head with the size of it before, and a body.
+    """A change as what it takes to count and to judge it, its values, and its part of the digest.
 
-    What is needed to count and to judge is in the head; the fields, which take most of the time, are not.
+    In that order, with the sizes of the first two before: most who look at many changes need no value.
     """
-    body = tuple(
+    values = tuple(
         (
-            field.path,
             ... if field.before is ABSENT else field.before,
             ... if field.after is ABSENT else field.after,
             (field.source.file, field.source.line, field.source.column) if field.source else None,
@@ -39,28 +38,40 @@ def packed(change: Change) -> bytes:
     )
     source = (change.source.file, change.source.line, change.source.column) if change.source else None
     ends, swap = (change.before, change.after, change.unknown), (change.replaces, change.kept, change.waits_for)
-    head = marshal.dumps((change.serial, change.action.value, len(body), ends, source, swap))
-    kind = _ADOPT if change.action is Action.ADOPT else _OTHER
-    return kind + len(head).to_bytes(4, "big") + head + marshal.dumps((body, digested(change)))
+    paths = tuple(field.path for field in change.fields)
+    head = marshal.dumps((change.serial, change.action.value, paths, ends, source, swap))
+    body = marshal.dumps(values)
+    kind = _ACTIONS.index(change.action)
+    return _SIZES.pack(kind, len(head), len(body)) + head + body + digested(change).encode("utf-8", "surrogatepass")
 
 
-_BEGIN = 5
-"""Bytes before the head."""
+_ACTIONS = tuple(Action)
+_SIZES = struct.Struct("=BII")
 
 
 class _Fields(Sequence[FieldChange]):
-    """The fields of a change, read anew whenever somebody looks."""
+    """The fields of a change, read anew whenever somebody looks. Their `paths` are at hand."""
 
-    __slots__ = ("_count", "_read")
+    __slots__ = ("_read", "paths")
 
-    def __init__(self, count: int, read: Callable[[], bytes]) -> None:
-        self._count, self._read = count, read
+    def __init__(self, paths: tuple[str, ...], read: Callable[[], bytes]) -> None:
+        self.paths, self._read = paths, read
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.paths)
 
     def __iter__(self) -> Iterator[FieldChange]:
-        for path, old, new, place, sensitive, own in marshal.loads(self._read())[0]:  # noqa: S302 - our own, of this run
+        return self._made(only_shared=False)
+
+    def shared(self) -> Iterator[FieldChange]:
+        """Those that may be said for other devices, too."""
+        return self._made(only_shared=True)
+
+    def _made(self, *, only_shared: bool) -> Iterator[FieldChange]:
+        values = marshal.loads(self._read())  # noqa: S302 - our own, of this run
+        for path, (old, new, place, sensitive, own) in zip(self.paths, values, strict=True):
+            if only_shared and (own or not place):
+                continue
             before, after = ABSENT if old is ... else old, ABSENT if new is ... else new
             yield FieldChange(path, before, after, Source(*place) if place else None, sensitive, own)
 
@@ -75,7 +86,7 @@ class _Fields(Sequence[FieldChange]):
 class Changes(Sequence[Change]):
     """Changes in serial order, each made anew when it is looked at; all that stays in memory is where each begins.
 
-    `serials` are theirs; `known` those of devices that the state has, some perhaps more than once.
+    `serials` are theirs, and `actions` too.
     """
 
     def __init__(self) -> None:
@@ -83,20 +94,32 @@ class Changes(Sequence[Change]):
         os.unlink(name)  # noqa: PTH108 - the file goes with its descriptor
         weakref.finalize(self, os.close, self._file)
         self.serials: list[Serial] = []
-        self.known: list[Serial] = []
-        self._begin, self._size, self._head = array("Q"), array("L"), array("L")
+        self._kind, self._begin = array("B"), array("Q")
+        self._head, self._body, self._size = array("L"), array("L"), array("L")
         self._end = 0
+
+    @property
+    def actions(self) -> Iterator[Action]:
+        """What is done to each device."""
+        return (_ACTIONS[kind] for kind in self._kind)
+
+    @property
+    def known(self) -> list[Serial]:
+        """The devices among them that the state has."""
+        adopted = _ACTIONS.index(Action.ADOPT)
+        return [serial for serial, kind in zip(self.serials, self._kind, strict=True) if kind != adopted]
 
     def add(self, records: Iterable[tuple[Serial, bytes]]) -> None:
         """Take more changes, in any order. A device that has one already gets another."""
         content = bytearray()
         for serial, record in records:
+            kind, head, body = _SIZES.unpack_from(record)
             self.serials.append(serial)
-            if record[:1] != _ADOPT:
-                self.known.append(serial)
+            self._kind.append(kind)
             self._begin.append(self._end + len(content))
+            self._head.append(head)
+            self._body.append(body)
             self._size.append(len(record))
-            self._head.append(int.from_bytes(record[1:_BEGIN], "big"))
             content += record
         rest = memoryview(content)
         while rest:
@@ -117,26 +140,31 @@ class Changes(Sequence[Change]):
 
     def digest(self) -> str:
         """As plan_file.digest."""
-        return digest_of(marshal.loads(self._body(index))[1] for index in range(len(self)))  # noqa: S302 - our own
+        return digest_of(self._rows(index).decode("utf-8", "surrogatepass") for index in range(len(self)))
 
     def _select(self, indexes: Sequence[int]) -> None:
         self.serials = [self.serials[index] for index in indexes]
         self._begin = array("Q", (self._begin[index] for index in indexes))
-        self._size = array("L", (self._size[index] for index in indexes))
-        self._head = array("L", (self._head[index] for index in indexes))
+        self._kind = array("B", (self._kind[index] for index in indexes))
+        self._head, self._body, self._size = (
+            array("L", (sizes[index] for index in indexes)) for sizes in (self._head, self._body, self._size)
+        )
 
-    def _body(self, index: int) -> bytes:
-        before = _BEGIN + self._head[index]
+    def _values(self, index: int) -> bytes:
+        return os.pread(self._file, self._body[index], self._begin[index] + _SIZES.size + self._head[index])
+
+    def _rows(self, index: int) -> bytes:
+        before = _SIZES.size + self._head[index] + self._body[index]
         return os.pread(self._file, self._size[index] - before, self._begin[index] + before)
 
     def _made(self, index: int) -> Change:
-        head = os.pread(self._file, self._head[index], self._begin[index] + _BEGIN)
-        serial, action, count, ends, source, (replaces, kept, waits_for) = marshal.loads(head)  # noqa: S302 - our own
+        head = os.pread(self._file, self._head[index], self._begin[index] + _SIZES.size)
+        serial, action, paths, ends, source, (replaces, kept, waits_for) = marshal.loads(head)  # noqa: S302 - our own
         before, after, unknown = ends
         return Change(
             serial,
             Action(action),
-            _Fields(count, partial(self._body, index)),
+            _Fields(paths, partial(self._values, index)),
             before,
             after,
             unknown,

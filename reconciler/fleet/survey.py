@@ -178,8 +178,7 @@ class Surveyor:
         def place(file: str, at: str) -> Source | None:
             if file not in known:
                 document = files.get(file) or self._shared[file]
-                value = None if document.value is ABSENT else document.value
-                known[file] = places(value, document.marks)
+                known[file] = places(document.value, document.marks)
             spot = known[file](at)
             return Source(file, *spot) if spot else None
 

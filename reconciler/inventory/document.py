@@ -29,7 +29,7 @@ class Parsed:
     `value` is ABSENT for a text without a document, or one that cannot be understood to its end. What stands at a
     `damaged` pointer is a stand-in: its problem is told already. `values`, `keys` and `raw` are by pointer: where a
     value and its key stand, and how a plain scalar that is not a string was spelled. Unless all places were asked for,
-    `values` holds only the collections of the three outer levels, and the others are empty. `marks` says where every
+    `values` holds only the mappings that may be devices, and the others are empty. `marks` says where every
     value stands, each before what is in it: `yaml_core.places` makes pointers of that where somebody asks.
     """
 

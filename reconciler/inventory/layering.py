@@ -11,7 +11,7 @@ from typing import TypeAlias
 from reconciler.inventory.document import Document, Finding
 from reconciler.inventory.groups import Group, disagreements, groups, knows, looked_at, selected, unknown
 from reconciler.inventory.layers import layer
-from reconciler.inventory.merge import ListRules, filled, laid, mistyped, templated
+from reconciler.inventory.merge import ListRules, braced, filled, laid, mistyped, templated
 from reconciler.inventory.origin import Statement, origin, spoken
 from reconciler.model import ABSENT, Json, Layer, Serial
 from reconciler.pointer import get, related
@@ -101,7 +101,8 @@ class Layering:
 
     def resolve(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None) -> Resolved:
         """The device whose own layer is `own`, above the defaults of its file, groups, and the defaults of folders."""
-        findings = [*doubtful(own, self.today)]
+        braces = braced(own.values) or bool(own.overrides)
+        findings = [*doubtful(own, self.today)] if braces else []
         below, templates = self._together((*low, *file), own.file)
         fields = laid(below, own, self.rules, self.today)
         chosen = self._chosen(fields, low, file, own, serial) if self._groups else ()
@@ -114,7 +115,7 @@ class Layering:
             _unsets_nothing(path, own.file, place) for path, place in own.unset.items() if get(below, path) is ABSENT
         )
         findings += self._locked(layers, fields, serial)
-        if serial and (templates or templated(own.values) or own.overrides):
+        if serial and (templates or (braces and (templated(own.values) or own.overrides))):
             fields = self._filled(fields, layers, serial, findings)
         return Resolved(fields, layers, tuple(findings))
 

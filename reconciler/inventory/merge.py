@@ -96,18 +96,17 @@ _NEARLY = re.compile(
 )
 
 
-def _braced(value: Json | Mapping[str, Json]) -> bool:
+def braced(value: Json | Mapping[str, Json]) -> bool:
+    """Whether there is a brace in any text of it: without, nothing is to be filled in."""
     if isinstance(value, str):
         return "{" in value
     if isinstance(value, dict | list):
-        return any(map(_braced, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, Mapping) and any(map(_braced, value.values()))
+        return any(map(braced, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, Mapping) and any(map(braced, value.values()))
 
 
 def mistyped(layer: Layer) -> Iterable[tuple[str, str]]:
     """What looks like a word to fill in, and is none: where it stands in the file, and how it is written."""
-    if not layer.overrides and not _braced(layer.values):
-        return
     for _, value, place in leaves(layer):
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and "{" in text and (found := _NEARLY.search(text)):

@@ -21,11 +21,11 @@ from reconciler.inventory.syntax_words import explain
 from reconciler.model import ABSENT, Json, Problem, Source, Value
 
 _NOT_READ = "RC414"
-_OUTER_LEVELS = 3
-"""The file, its list of devices, one device."""
+_DEVICES = frozenset({1, 3})
+"""The depths of devices: a file, or an item of a list in it."""
 
 
-def places(value: Json, marks: Sequence[Any]) -> Callable[[str], Place | None]:
+def places(value: Value, marks: Sequence[Any]) -> Callable[[str], Place | None]:
     """Tells where the value at a pointer stands in a document without problems; `marks` as in `Parsed`."""
     found: dict[str, Any] = {}
     standing = iter(marks)
@@ -43,7 +43,8 @@ def places(value: Json, marks: Sequence[Any]) -> Callable[[str], Place | None]:
         mark = found.get(path)
         return None if mark is None else Place(mark.line + 1, mark.column + 1)
 
-    look(value, "")
+    if value is not ABSENT:
+        look(value, "")
     return place
 
 
@@ -176,7 +177,7 @@ def _node(reading: _Reading, event: _Event, path: _Path, depth: int) -> Json:
         return None
     if event.anchor is not None or event.tag is not None:
         _refuse_properties(reading, event, path)
-    if reading.places or (depth <= _OUTER_LEVELS and kind is not ScalarEvent):
+    if reading.places or (kind is MappingStartEvent and depth in _DEVICES):
         reading.values[_spelled(path)] = _place(event)
     if kind is ScalarEvent:
         return _scalar(reading, event, path)

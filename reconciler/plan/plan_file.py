@@ -4,7 +4,6 @@ The law: reading what was written gives an equal plan, but for the values of sec
 `refusals` and `summary` say again what `guards` and `changes` say, for programs that want no more.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -78,8 +77,7 @@ def digest_of(rows: Iterable[str]) -> str:
 
 def summary(plan: Plan) -> dict[str, int]:
     """How many devices each action concerns, how many need none, and how many are set aside."""
-    found = Counter(change.action for change in plan.changes)
-    counts = {action.value: found[action] for action in Action}
+    counts = {action.value: plan.actions.get(action, 0) for action in Action}
     return counts | {"unchanged": plan.unchanged, "observed": len(plan.observed), "paused": len(plan.paused)}
 
 

@@ -5,8 +5,9 @@ The law: causes, groups and singles together hold every field of every change ex
 
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Action, Change, FieldChange, Serial, Source, Value
@@ -44,45 +45,78 @@ def folded(changes: Iterable[Change], briefly: Container[Action] = ()) -> Folded
     Secrets are never compared: they are alike if there is one before, or after, in both; so that no number of groups
     tells how many different ones there are. Of changes that are told `briefly`, only causes are made.
     """
-    ordered = sorted(changes, key=lambda change: change.serial)
     lines: dict[tuple[Action, Source, str, bool], int] = {}
-    told = array("l")
-    for change in ordered:
-        for field in change.fields:
-            number = -1
-            if field.source and not field.own:
-                line = change.action, field.source, field.path, field.after is ABSENT
-                number = lines.setdefault(line, len(lines))
-            told.append(number)
-    counts = {**Counter(told), -1: 0}
     shared: dict[int, list[tuple[Serial, FieldChange]]] = {}
     once: dict[object, FieldChange] = {}
-    alike: dict[object, list[Change]] = {}
-    numbers = iter(told)
-    for change in ordered:
-        left = []
-        for field in change.fields:
-            number = next(numbers)
-            if counts[number] > 1:
-                same = once.setdefault((number, spelled(field.before), spelled(field.after)), field)
-                shared.setdefault(number, []).append((change.serial, same))
-            else:
-                left.append(field)
+    others: list[Change] = []
+    told = array("l")
+
+    def number(action: Action, field: FieldChange) -> int:
+        if not field.source or field.own:
+            return -1
+        return lines.setdefault((action, field.source, field.path, field.after is ABSENT), len(lines))
+
+    def tell(number: int, serial: Serial, field: FieldChange) -> None:
+        same = once.setdefault((number, spelled(field.before), spelled(field.after)), field)
+        shared.setdefault(number, []).append((serial, same))
+
+    for change in _in_order(changes):
         if change.action in briefly:
-            continue
-        if left or not change.fields:
-            rest = change if len(left) == len(change.fields) else replace(change, fields=tuple(left))
-            alike.setdefault(_shape(rest), []).append(rest)
+            for field in _shared(change):
+                tell(number(change.action, field), change.serial, field)
+        else:
+            others.append(change)
+            told.extend(number(change.action, field) for field in change.fields)
+    alike = _alike(others, told, tell)
     causes = [
-        Cause(action, source, path, tuple(shared[number]))
-        for (action, source, path, _), number in lines.items()
-        if number in shared
+        Cause(action, source, path, tuple(shared[at]))
+        for (action, source, path, _), at in lines.items()
+        if len(shared.get(at, ())) > 1
     ]
     return Folded(
         tuple(sorted(causes, key=lambda cause: (-len(cause.members), *_place(cause.source), cause.path, cause.action))),
         tuple(sorted((tuple(group) for group in alike.values() if len(group) > 1), key=_by_size)),
         tuple(sorted((group[0] for group in alike.values() if len(group) == 1), key=by_place)),
     )
+
+
+def _alike(
+    changes: Sequence[Change], lines: Sequence[int], tell: Callable[[int, Serial, FieldChange], None]
+) -> dict[object, list[Change]]:
+    """What is left of changes by its shape, once the fields of which another has the same line are told.
+
+    `lines` are by field, one after the other; -1 is no line.
+    """
+    counts = {**Counter(lines), -1: 0}
+    alike: dict[object, list[Change]] = {}
+    numbers = iter(lines)
+    for change in changes:
+        left = []
+        for field in change.fields:
+            at = next(numbers)
+            if counts[at] > 1:
+                tell(at, change.serial, field)
+            else:
+                left.append(field)
+        if left or not change.fields:
+            rest = change if len(left) == len(change.fields) else replace(change, fields=tuple(left))
+            alike.setdefault(_shape(rest), []).append(rest)
+    return alike
+
+
+def _in_order(changes: Iterable[Change]) -> Iterable[Change]:
+    """By serial, as they are in plans."""
+    known = changes if isinstance(changes, Sequence) else list(changes)
+    serials: Sequence[Serial] = getattr(known, "serials", None) or [change.serial for change in known]
+    if all(one <= other for one, other in pairwise(serials)):
+        return known
+    return [known[index] for index in sorted(range(len(known)), key=serials.__getitem__)]
+
+
+def _shared(change: Change) -> Iterable[FieldChange]:
+    """The fields of a change that a line may say for other devices, too."""
+    found: Callable[[], Iterable[FieldChange]] | None = getattr(change.fields, "shared", None)
+    return found() if found else (field for field in change.fields if field.source and not field.own)
 
 
 def spelled(value: Value) -> object:

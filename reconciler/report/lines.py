@@ -56,8 +56,13 @@ def who(group: Sequence[Change]) -> str:
 
 def named(group: Sequence[Change], limit: int = NAMES) -> str:
     """The first serials, `limit` characters or so, and a mark if there are more."""
-    names = [change.serial for change in group[: _fitting([change.serial for change in group[:NAMED]], limit)]]
-    return ", ".join(names) + (", …" if len(names) < len(group) else "")
+    return listed([change.serial for change in group[:NAMED]], len(group), limit)
+
+
+def listed(first: Sequence[str], count: int, limit: int) -> str:
+    """As `named`, of `count` devices; `first` are the serials of those that may be named."""
+    names = first[: _fitting(first, limit)]
+    return ", ".join(names) + (", …" if len(names) < count else "")
 
 
 def all_named(group: Sequence[Change]) -> bool:

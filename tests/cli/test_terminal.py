@@ -2,7 +2,6 @@
 
 import os
 import pty
-import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +57,8 @@ def test_a_bar_shows_how_far_it_is_and_leaves_no_trace(declare: Declare, sandbox
     ended, shown = on_a_terminal(tmp_path, sandbox.environ, "apply", "--auto-approve")
 
     assert ended == 0, shown
-    assert re.search(r"1 of 2 devices, \d\.\d/s, 1 retried", shown), shown
+    assert ", 1 retried" in shown
+    assert "1 of 2 devices" in shown
     assert shown.rstrip().endswith("s.")
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.inventory.document import MAX_PROBLEMS, Parsed
-from reconciler.inventory.yaml_core import parse
+from reconciler.inventory.yaml_core import parse, places
 from reconciler.model import ABSENT, Json
 
 
@@ -204,12 +204,16 @@ def test_places_of_keys_values_and_spellings_are_kept_when_asked_for() -> None:
     assert parsed.raw == {"/serial_number": "0123", "/configuration/vlan": "5", "/configuration/日本/1": "TRUE"}
 
 
-def test_a_good_text_pays_only_for_the_places_of_its_outer_collections() -> None:
-    parsed = parse("devices:\n- a: 1\n  b: {c: [1]}\n", "a.yaml")
+def test_a_good_text_pays_only_for_the_places_of_its_devices_and_the_others_can_be_asked_for() -> None:
+    text = 'devices:\n- a: 1\n  b: {"c/~": [1, {d: 2}]}\n'
+    parsed = parse(text, "a.yaml")
 
-    assert parsed.values == {"": (1, 1), "/devices": (2, 1), "/devices/0": (2, 3)}
+    assert parsed.values == {"": (1, 1), "/devices/0": (2, 3)}
     assert not parsed.keys
     assert not parsed.raw
+    where, closer = places(parsed.value, parsed.marks), parse(text, "a.yaml", places=True)
+    assert {path: where(path) for path in closer.values} == closer.values
+    assert where("/devices/1") is None
 
 
 def test_pointers_escape_slashes_and_tildes() -> None:
