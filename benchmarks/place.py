@@ -64,13 +64,18 @@ def outside(place: Place, folder: Path) -> Place:
 
 @contextmanager
 def cloned(place: Place) -> Iterator[None]:
-    """In its place the same commit, checked out just now, and its state: a job in CI that has the index of another."""
+    """In its place the same commit, checked out just now: a job in CI that has the index of another.
+
+    The state is moved there and back: a copy of its file would be a state put back, beside which no index counts.
+    """
     aside = place.folder.with_name("aside")
     place.folder.rename(aside)
+    state, clones = aside / ".reconciler", place.folder / ".reconciler"
     try:
         _git(aside, "clone", "--quiet", "--shared", ".", str(place.folder))
-        subprocess.run(["cp", "-R", aside / ".reconciler", place.folder], check=True)
+        state.rename(clones)
         yield
+        clones.rename(state)
     finally:
         shutil.rmtree(place.folder)
         aside.rename(place.folder)

@@ -70,7 +70,7 @@ def device_from_json(item: Mapping[str, Any]) -> DeviceState:
     unknown = item.get("unknown")
     return DeviceState(
         fields=item["fields"],
-        unknown=unknown and intent_from_json(unknown),
+        unknown=unknown and _intent_from_json(unknown),
         divergence=tuple(divergence_from_json(each) for each in item.get("divergence", ())),
         unconfirmed=frozenset(item.get("unconfirmed", ())),
     )
@@ -80,8 +80,8 @@ def _sent_by(intent: Intent) -> tuple[tuple[str, str], ...]:
     return ("run", intent.run), ("given_up", intent.given_up)
 
 
-def intent_from_json(item: Mapping[str, Any]) -> Intent:
-    """From `{body, fields, uncertain?, run?, given_up?}`: a row's `unknown`, or the data of an `intent` entry."""
+def _intent_from_json(item: Mapping[str, Any]) -> Intent:
+    """From `{body, fields, uncertain?, run?, given_up?}`, as a device's `unknown` is written."""
     return Intent(
         body=item["body"],
         fields=tuple(field_from_json(change) for change in item["fields"]),

@@ -1,7 +1,9 @@
 """`make bench` still measures what it says: a word that a command no longer prints makes its run a failure."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from itertools import groupby, pairwise
@@ -14,6 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import apply
 import bench
+import commands
 import documents
 import place
 import plans
@@ -21,7 +24,7 @@ import plot
 import results
 import terraform
 import work
-from measure import Cost
+from measure import Command, Cost
 
 MOMENT = Cost(0.2, 0.25, 40.0)
 
@@ -85,6 +88,17 @@ def test_edited_files_are_as_before_afterwards(lists: place.Place) -> None:
 
     assert marked == [1, 1]
     assert {file: file.read_text() for file in files} == files
+
+
+def test_a_clone_has_every_file_anew_and_an_index_that_spares_reading_them(lists: place.Place, tmp_path: Path) -> None:
+    plans.warm(lists)
+
+    with place.cloned(lists):
+        command: Command = [commands.RECONCILER, "--profile", tmp_path / "trace.json", "plan"]
+        subprocess.run(command, cwd=lists.folder, env=os.environ | lists.environ(), capture_output=True, check=True)
+
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert [event["args"]["total"] for event in events if event["name"] == "read"] == [0]
 
 
 def test_what_is_not_measured_anew_keeps_its_figures(tmp_path: Path) -> None:

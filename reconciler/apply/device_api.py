@@ -18,6 +18,7 @@ from reconciler.model import Json, Serial
 from reconciler.redaction import Token, redacted
 
 _IN_A_PATH = "%!$&'()*+,;=:@/?[]~"
+"""What stands for itself in a target; % begins what is escaped already."""
 
 
 class DeviceApi:
@@ -117,7 +118,9 @@ class DeviceApi:
         except TimeoutError:
             return NotSent(f"cannot connect to {self._server.authority}: timed out")
         except OSError as error:
-            return NotSent(f"cannot connect to {self._server.authority}: {redacted(str(error)) or 'timed out'}")
+            return NotSent(
+                f"cannot connect to {self._server.authority}: {redacted(str(error)) or type(error).__name__}"
+            )
 
     async def _exchanged(self, connection: Connection, serial: Serial, content: bytes) -> Reply | NoAnswer:
         target = quote(serial, safe="").join((self._target[0], self._target[2])).encode()

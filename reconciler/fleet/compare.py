@@ -1,16 +1,18 @@
 """Some devices, as desired and as applied -> what a plan does about them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from reconciler.config import Settings
 from reconciler.conformance import irremovable
 from reconciler.inventory.document import Finding
-from reconciler.model import Change, DesiredState, Serial, Snapshot, Standing
+from reconciler.model import Change, DesiredState, Device, FieldChange, Serial, Snapshot, Source, Standing
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.manage import parted
 from reconciler.plan.marks import Marks
-from reconciler.plan.places import Where, placed
+
+Where = Callable[[Device, str], tuple[Source | None, bool]]
+"""Where the value of a device at a pointer, or its absence, is decided; and whether for this device alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,22 @@ def compared(
             decommission=settings.on_removed.decommission,
         )
         wrong.extend(irremovable(settings, changes, ours.devices, theirs.devices))
-        return placed(changes, ours, where)
+        return tuple(
+            _placed(change, device, where) if (device := ours.devices.get(change.serial)) else change
+            for change in changes
+        )
 
     managed, held = parted(ours, theirs)
     changes, observed = changed(*managed), changed(*held)
     paused = sorted(serial for serial, device in ours.devices.items() if device.manage == "pause")
     return Compared(changes, observed, standing(managed[1], changes), paused, wrong)
+
+
+def _placed(change: Change, device: Device, where: Where) -> Change:
+    """The change with the places of its fields, where there are any."""
+    fields = tuple(
+        FieldChange(field.path, field.before, field.after, source, field.sensitive, own)
+        for field in change.fields
+        for source, own in [where(device, field.path)]
+    )
+    return replace(change, fields=fields)

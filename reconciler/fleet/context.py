@@ -6,7 +6,8 @@ groups. For those of a folder also the defaults that lie above it.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from hashlib import sha256
@@ -19,7 +20,8 @@ from reconciler.inventory.read import contents
 from reconciler.inventory.schema import packaged_path
 from reconciler.model import Problem
 
-_LIBRARIES = ("yaml", "jsonschema_rs", "deepdiff")
+_LIBRARIES = {"yaml": "pyyaml", "jsonschema_rs": "jsonschema_rs", "deepdiff": "deepdiff"}
+"""By the names that they are imported by: those that they are installed by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,27 @@ def _may_override(text: bytes) -> bool:
     return b"$override" in text or b"\\" in text
 
 
-def _program() -> Iterable[str]:
-    """Every file of ours, and the libraries that could read or judge differently once they are replaced."""
-    package = Path(__file__).parents[1]
-    for folder, _, files in os.walk(package):
-        yield from (_stamp(os.path.join(folder, file)) for file in sorted(files) if file.endswith(".py"))  # noqa: PTH118
-    for name in _LIBRARIES:
+def _program() -> Iterator[str]:
+    """Our own files, and the interpreter and libraries that could read or judge differently once they are replaced."""
+    yield sys.version
+    yield from sources(Path(__file__).parents[1])
+    for name, distribution in _LIBRARIES.items():
         found = find_spec(name)
-        yield from map(_stamp, (found.submodule_search_locations or ()) if found else ())
+        for folder in (found.submodule_search_locations or ()) if found else ():
+            yield release(Path(folder), distribution)
 
 
-def _stamp(path: str) -> str:
-    status = os.stat(path)  # noqa: PTH116 - a hundred and fifty times
-    return f"{path}:{status.st_mtime_ns}:{status.st_size}"
+def sources(package: Path) -> Iterator[str]:
+    """Name and content of every file of a package, whenever it was installed: jobs in CI install it each time."""
+    for folder, folders, files in os.walk(package):
+        folders.sort()
+        for file in sorted(file for file in files if file.endswith(".py")):
+            path = os.path.join(folder, file)  # noqa: PTH118 - nearly two hundred times
+            with open(path, "rb", buffering=0) as source:  # noqa: PTH123
+                yield f"{os.path.relpath(path, package)}:{sha256(source.read()).hexdigest()}"
+
+
+def release(folder: Path, distribution: str) -> str:
+    """The name and version that an installed library goes by; when its folder changed, if nothing there tells."""
+    there = (name for name in os.listdir(folder.parent) if name.lower().startswith(f"{distribution}-"))  # noqa: PTH208
+    return " ".join(sorted(there)) or f"{folder}:{folder.stat().st_mtime_ns}"

@@ -98,7 +98,7 @@ class Surveyor:
             check_settings(terms.settings, schema.document)
             self.survey.invalid += (misplaced_word(name, at, why) for at, why in misplaced(schema.document))
         self._lists = ListRules(self.rules.merged_sets, self.rules.merged_by)
-        self.where = fields.spots(self._lists, terms.today)
+        self._where = fields.spots(self._lists, terms.today)
         defaults = documents(self._root, terms.defaults, self.survey.problems)
         groups = documents(self._root, terms.groups, self.survey.problems)
         self.layering = Layering(defaults, groups, self._lists, terms.today)
@@ -119,7 +119,7 @@ class Surveyor:
         found = documents(self._root, files, survey.problems)
         candidates, survey.resolved = resolve.declared(found, self.layering)
         if self._schema:
-            survey.invalid = fields.validate(candidates, self._schema, self.rules.sensitive, self.where)
+            survey.invalid = fields.validate(candidates, self._schema, self.rules.sensitive, self._where)
         for document in found:
             self._note(survey, document)
         same: set[Serial] = set()
@@ -150,9 +150,11 @@ class Surveyor:
             self._note(survey, document)
         candidates, resolved = resolve.declared(found, self.layering)
         survey.resolved = [finding for finding in resolved if finding.code in {"RC307", "RC308"}]
-        survey.invalid += across.repeated(candidates, self.rules.unique, self.where)
+        survey.invalid += across.repeated(candidates, self.rules.unique, self._where)
         declared = serials() if self.rules.references else set()
-        survey.invalid += across.dangling(candidates, self.rules.references, self.where, self.rules.sensitive, declared)
+        survey.invalid += across.dangling(
+            candidates, self.rules.references, self._where, self.rules.sensitive, declared
+        )
         survey.invalid += across.swapped(candidates)
         return survey
 

@@ -50,7 +50,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a plan needs to know. `known`: the devices of the state; the sequences are in serial order."""
+    """What a plan needs to know; the sequences are in serial order.
+
+    `known` counts the devices of the state, and those can be looked up in it that a plan does something about.
+    """
 
     head: Head
     known: Mapping[Serial, DeviceState]

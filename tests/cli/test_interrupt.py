@@ -137,7 +137,8 @@ def test_an_interrupt_that_python_would_print_and_forget_ends_the_process(tmp_pa
 
 def test_an_interrupt_that_the_shell_has_us_ignore_stays_ignored(declare: Declare, tmp_path: Path) -> None:
     declare("a.yaml", serial_number="AP-1", status="active")
-    code = f"trap '' INT; '{COMMAND}' plan & sleep 0.1; kill -INT $!; wait $!"
+    strikes = "n=0; while kill -INT $! 2>/dev/null; do n=$((n + 1)); sleep 0.02; done; echo $n strikes"
+    code = f"trap '' INT; '{COMMAND}' plan & {strikes}; wait $!"
     done = subprocess.run(
         ["bash", "-c", code],
         cwd=tmp_path,
@@ -150,3 +151,4 @@ def test_an_interrupt_that_the_shell_has_us_ignore_stays_ignored(declare: Declar
 
     assert done.returncode == 0, done.stderr
     assert "1 to adopt" in done.stdout
+    assert int(done.stdout.splitlines()[-1].removesuffix(" strikes")) > 1

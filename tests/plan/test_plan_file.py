@@ -9,6 +9,7 @@ from examples import AP, Fleet, applied, desired, fleets
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from reconciler.canonical import sha256
 from reconciler.errors import PlanFileError
 from reconciler.inventory.schema import packaged_schema
 from reconciler.model import ABSENT, NEVER_SENT, Divergence, GuardCheck, Json, Plan, Serial, Source, Standing
@@ -88,6 +89,19 @@ def test_the_digest_says_what_changes_and_not_where_it_is_written() -> None:
     assert planned({AP: {"vlan": 2}}, {AP: {"vlan": None}}).digest != plan.digest
     assert planned({AP: {"vlan": 2}}, {AP: {}}).digest != plan.digest
     assert planned({}, {AP: {}}).digest != planned({}, {Serial("AP-2"): {}}).digest
+
+
+@given(fleets, fleets)
+def test_the_digest_is_that_of_the_canonical_spelling_of_every_field(new: Fleet, old: Fleet) -> None:
+    plan = planned(new, old, Marks(secret=frozenset({"/a"})))
+    document: Any = to_json(plan)
+    rows = [
+        {"serial": change["serial"], "action": change["action"]} | field
+        for change in document["changes"]
+        for field in change["fields"] or [{}]
+    ]
+
+    assert plan.digest == sha256(rows)
 
 
 def test_no_secret_is_ever_in_a_plan_file() -> None:
