@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,10 +50,11 @@ def edited(fleet: Settings, number: int, text: str) -> Iterator[None]:
 def workers(process: subprocess.Popen[bytes]) -> list[int]:
     """The processes that it started, once there are any that read."""
     while process.poll() is None:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        reading = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        if len(reading) > 1:
-            return reading
+        with suppress(OSError):  # one of them was gone again
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            reading = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            if len(reading) > 1:
+                return reading
         time.sleep(0.005)
     raise AssertionError("it ended without any")
 
@@ -121,7 +122,8 @@ def test_an_interrupt_ends_all_of_them_without_a_traceback(planning: subprocess.
     reading = workers(planning)
 
     for pid in (planning.pid, *reading):  # as a terminal does
-        os.kill(pid, signal.SIGINT)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
     _, stderr = planning.communicate(timeout=20)
 
     assert (planning.returncode, stderr.strip()) == (130, b"interrupted")
