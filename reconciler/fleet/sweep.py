@@ -132,7 +132,8 @@ class _Sweep:
         unchanged = index.count() - len(self._tally.paused) - moving
         index.put_extra(gone)
         index.put_meta({**self._state.meta(), "today": today})
-        index.keep()
+        if not self._tally.shifted:
+            index.keep()
         with self._watch.stage("sort"):
             settled = changes.settled()
             return Swept(
@@ -198,7 +199,7 @@ class _Sweep:
     def _terms(self, layers: Context) -> "Terms":
         from reconciler.fleet.survey import Terms
 
-        return Terms(self._settings, self._run.today, layers.defaults, layers.groups, self._run.resend)
+        return Terms(self._settings, self._run.today, layers.defaults, layers.groups, layers.sums, self._run.resend)
 
     def _surveyor(self, layers: Context) -> "Surveyor":
         from reconciler.fleet.survey import Surveyor
