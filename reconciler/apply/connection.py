@@ -156,6 +156,7 @@ class Connection(asyncio.Protocol):
             self._http.our_state is h11.DONE
             and self._http.their_state is h11.DONE
             and not self._http.trailing_data[0]  # the answer to a question that nobody asked
+            and not self.transport.get_write_buffer_size()  # it was given before the question was heard to its end
         ):
             self._http.start_next_cycle()
         reason = self._head.reason.decode("latin-1")
