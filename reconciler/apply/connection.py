@@ -20,6 +20,8 @@ __all__ = ["Connection", "Reply", "Request", "Unsendable", "request", "retargete
 
 LONGEST_HEAD = 100 * 1024
 """Bytes of a status line and headers."""
+LONGEST_REASON = 200
+"""Characters of what h11 says, which may quote all of a head."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -136,7 +138,7 @@ class Connection(asyncio.Protocol):
                     return
                 self._take(event)
         except h11.RemoteProtocolError as error:
-            self.end(NoAnswer(f"connection broke: {redacted(str(error))}"))
+            self.end(NoAnswer(f"connection broke: {redacted(str(error))[:LONGEST_REASON]}"))
 
     def _take(self, event: object) -> None:
         if isinstance(event, h11.Response):

@@ -341,3 +341,11 @@ def test_an_answer_before_the_request_was_heard_to_its_end_ends_the_connection()
 
     assert [answer.status for answer in (first, second) if isinstance(answer, Answer)] == [413, 413]
     assert connections == 2
+
+
+def test_what_no_server_should_say_is_quoted_in_short() -> None:
+    [answer], _, _ = put(raw(b"HTTP/1.1 so " + b"x" * 50_000 + b"\r\n\r\n"))
+
+    assert isinstance(answer, NoAnswer)
+    assert answer.reason.startswith("connection broke: illegal status line")
+    assert len(answer.reason) < 250
