@@ -19,8 +19,7 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
-from reconciler.fleet.sweep import Run as Sweeping
-from reconciler.fleet.sweep import Swept, sweep
+from reconciler.fleet.sweep import Inquiry, Swept, sweep
 from reconciler.model import (
     Applied,
     Change,
@@ -76,7 +75,7 @@ def plan(
         def check(head: Head) -> None:
             check_lineage(head, settings.lineage, settings.state)
 
-        run = Sweeping(settings, backend, today, time.time_ns(), resend, check, watch)
+        run = Inquiry(settings, backend, today, time.time_ns(), resend, check, watch)
         if targets:
             from reconciler.fleet.chosen import chosen
 

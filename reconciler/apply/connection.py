@@ -20,6 +20,8 @@ __all__ = ["Connection", "Reply", "Request", "Unsendable", "request", "retargete
 
 LONGEST_HEAD = 100 * 1024
 """Bytes of a status line and headers."""
+LONGEST_REASON = 200
+"""Characters of what h11 says, which may quote all of a head."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -141,7 +143,7 @@ class Connection(asyncio.Protocol):
                     return
                 self._take(event)
         except h11.RemoteProtocolError as error:
-            self.end(NoAnswer(f"connection broke: {redacted(str(error))}"))
+            self.end(NoAnswer(f"connection broke: {redacted(str(error))[:LONGEST_REASON]}"))
 
     def _take(self, event: object) -> None:
         if isinstance(event, h11.Response):
@@ -161,6 +163,7 @@ class Connection(asyncio.Protocol):
             self._http.our_state is h11.DONE
             and self._http.their_state is h11.DONE
             and not self._http.trailing_data[0]  # the answer to a question that nobody asked
+            and not self.transport.get_write_buffer_size()  # it was given before the question was heard to its end
         ):
             self._http.start_next_cycle()
         reason = self._head.reason.decode("latin-1")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from reconciler.conformance import marked, refuse_removals
 from reconciler.desired import desired_state
 from reconciler.fleet.compare import compared
-from reconciler.fleet.sweep import Run, Swept
+from reconciler.fleet.sweep import Inquiry, Swept
 from reconciler.inventory.origin import origin
 from reconciler.inventory.read import field_sources
 from reconciler.model import Device, Problem, Source
@@ -13,7 +13,7 @@ from reconciler.plan.plan_file import digest
 from reconciler.plan.target import target
 
 
-def chosen(run: Run, targets: Sequence[str]) -> Swept:
+def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
     """As `sweep`, for the devices that a target matches. Raises Usage for a target that matches none."""
     settings = run.settings
     warnings: list[Problem] = []

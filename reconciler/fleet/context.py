@@ -14,6 +14,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
+from reconciler.canonical import checksum
 from reconciler.config import Settings
 from reconciler.inventory.files import layer_files
 from reconciler.inventory.read import contents
@@ -26,32 +27,37 @@ _LIBRARIES = {"yaml": "pyyaml", "jsonschema_rs": "jsonschema_rs", "deepdiff": "d
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`everywhere` is that of all files, `folders` that of each folder. The layers are by absolute name."""
+    """`everywhere` is that of all files, `folders` that of each folder. The layers are by absolute name.
+
+    `sums` are of the contents of the layers and of the schema, by which whoever reads them knows that they are these.
+    """
 
     everywhere: str
     folders: Mapping[str, str]
     defaults: tuple[str, ...]
     groups: tuple[str, ...]
     problems: tuple[Problem, ...]
+    sums: Mapping[str, bytes]
 
 
 def context(settings: Settings, today: date, folders: Iterable[str]) -> Context:
     """The context of the files in these folders, as of `today`: a layer may say something else on another day."""
     folders = list(folders)
     defaults, groups, problems = layer_files(settings.root, settings.inventory, (f"{folder}/-" for folder in folders))
-    texts = dict(contents(settings.root, (*defaults, *groups)))
-    schema = settings.schema or packaged_path("device")
+    schema = str(settings.schema or packaged_path("device"))
+    texts = dict(contents(settings.root, (*defaults, *groups, schema)))
     parts = [
         *_program(),
         json.dumps([asdict(settings.on_removed), asdict(settings.lifecycle), settings.api.nested], sort_keys=True),
-        *(text.hex() for _, text in contents(settings.root, [str(schema)])),
+        texts[schema].hex(),
         *(f"{file}:{sha256(texts[file]).hexdigest()}" for file in sorted(groups)),
-        today.isoformat() if any(_may_override(text) for text in texts.values()) else "",
+        today.isoformat() if any(_may_override(texts[file]) for file in (*defaults, *groups)) else "",
     ]
     everywhere = sha256(os.fsencode("\n".join(parts))).hexdigest()
     sums = {file.rpartition("/")[0]: sha256(texts[file]).hexdigest() for file in defaults}
     above = {folder: _chain(folder, sums) for folder in folders}
-    return Context(everywhere, above, tuple(sorted(defaults)), tuple(sorted(groups)), tuple(problems))
+    read = {file: checksum(text) for file, text in texts.items()}
+    return Context(everywhere, above, tuple(sorted(defaults)), tuple(sorted(groups)), tuple(problems), read)
 
 
 def _chain(folder: str, sums: Mapping[str, str]) -> str:

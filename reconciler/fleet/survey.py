@@ -22,7 +22,7 @@ from reconciler.inventory.files import display
 from reconciler.inventory.layering import Fact, Layering
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import origin
-from reconciler.inventory.read import documents
+from reconciler.inventory.read import contents, documents
 from reconciler.inventory.schema import packaged_path, read_schema
 from reconciler.inventory.yaml_core import places
 from reconciler.model import (
@@ -44,12 +44,16 @@ Held = Callable[[Sequence[Serial]], Mapping[Serial, DeviceState]]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for all files of a run. `defaults` and `groups` are the layers above them, by absolute name."""
+    """What holds for all files of a run. `defaults` and `groups` are the layers above them, by absolute name.
+
+    `sums` are those of Context.
+    """
 
     settings: Settings
     today: date
     defaults: tuple[str, ...]
     groups: tuple[str, ...]
+    sums: Mapping[str, bytes]
     resend: bool = False
 
 
@@ -58,8 +62,10 @@ class Survey:
     """What some files come to. `resolved` and `invalid` are findings before and after the schema was asked.
 
     `damaged` and `paths` are by the names that findings use. `changes` and `observed` are records of `packed`.
+    `shifted`: a layer or the schema was edited since its sum was taken, so that none of this may be remembered.
     """
 
+    shifted: bool = False
     files: list[Indexed] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     resolved: list[Finding] = field(default_factory=list)
@@ -107,6 +113,9 @@ class Surveyor:
         self._shared = {document.file: document for document in (*defaults, *groups)}
         for document in self._shared.values():
             self._note(self.survey, document)
+        read = {str(document.path): document.sum for document in self._shared.values()}
+        read |= {file: checksum(data) for file, data in contents(self._root, [str(path)])}
+        self.survey.shifted = any(terms.sums[file] != now for file, now in read.items())
 
     @property
     def shows_text(self) -> bool:
@@ -115,7 +124,7 @@ class Surveyor:
 
     def look(self, files: Iterable[str]) -> Survey:
         """What these files come to."""
-        survey = Survey()
+        survey = Survey(shifted=self.survey.shifted)
         found = documents(self._root, files, survey.problems)
         candidates, survey.resolved = resolve.declared(found, self.layering)
         if self._schema:

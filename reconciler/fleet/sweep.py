@@ -36,7 +36,7 @@ NO_ROOM = "nothing was changed; make room, or set TMPDIR to a folder that has so
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Inquiry:
     """What a sweep is about. `now` is UNIX time in ns; `check` looks at the state before all else, and may raise."""
 
     settings: Settings
@@ -66,7 +66,7 @@ class Swept:
     warnings: tuple[Problem, ...]
 
 
-def sweep(run: Run) -> Swept:
+def sweep(run: Inquiry) -> Swept:
     """What brings the state to what is desired. The law: with an index or without, it is the same.
 
     Raises InventoryError with every problem of every file, StateError and ConfigError.
@@ -94,7 +94,7 @@ def _place(settings: Settings) -> Path | None:
 
 
 class _Sweep:
-    def __init__(self, run: Run, stack: ExitStack) -> None:
+    def __init__(self, run: Inquiry, stack: ExitStack) -> None:
         self._run, self._stack = run, stack
         self._settings, self._watch = run.settings, run.watch
         self._tally = Tally()
@@ -135,7 +135,8 @@ class _Sweep:
         unchanged = index.count() - len(self._tally.paused) - moving
         index.put_extra(gone)
         index.put_meta({**self._state.meta(), "today": today})
-        index.keep()
+        if not self._tally.shifted:
+            index.keep()
         with self._watch.stage("sort"):
             settled = changes.settled()
             return Swept(
@@ -201,7 +202,7 @@ class _Sweep:
     def _terms(self, layers: Context) -> "Terms":
         from reconciler.fleet.survey import Terms
 
-        return Terms(self._settings, self._run.today, layers.defaults, layers.groups, self._run.resend)
+        return Terms(self._settings, self._run.today, layers.defaults, layers.groups, layers.sums, self._run.resend)
 
     def _surveyor(self, layers: Context) -> "Surveyor":
         from reconciler.fleet.survey import Surveyor

@@ -28,6 +28,7 @@ class Tally:
     observed: Changes = field(default_factory=Changes)
     standing: dict[Serial, Standing] = field(default_factory=dict)
     paused: set[Serial] = field(default_factory=set)
+    shifted: bool = False
 
     def add(self, survey: "Survey") -> None:
         """One more survey of other files."""
@@ -42,6 +43,7 @@ class Tally:
 
     def note(self, survey: "Survey") -> None:
         """What is wrong with files as such, and where the files are whose names its findings use."""
+        self.shifted |= survey.shifted
         self.problems += (problem for problem in survey.problems if problem not in self.problems)
         self.damaged |= survey.damaged
         findings = (*survey.resolved, *survey.invalid, *survey.irremovable)

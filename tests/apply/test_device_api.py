@@ -310,3 +310,42 @@ def test_a_header_that_cannot_be_one_stops_the_run() -> None:
                 await api.put(AP, {})
 
     asyncio.run(main())
+
+
+def test_an_answer_before_the_request_was_heard_to_its_end_ends_the_connection() -> None:
+    async def main() -> tuple[Answer | NotSent | NoAnswer, Answer | NotSent | NoAnswer, int]:
+        asked_again = asyncio.Event()
+        handlers: list[asyncio.Task[None] | None] = []
+
+        async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            handlers.append(asyncio.current_task())
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(response(b"{}", "413 Content Too Large"))
+            if len(handlers) > 1:
+                asked_again.set()
+            await asked_again.wait()
+            with suppress(ConnectionError):
+                while await reader.read(1_000_000):
+                    pass
+            writer.close()
+
+        server = await asyncio.start_server(hasty, "127.0.0.1", 0, limit=1000)
+        port = server.sockets[0].getsockname()[1]
+        async with server, _api(f"http://127.0.0.1:{port}/api/v1/") as api:
+            answers = await api.put(AP, {"status": "x" * 20_000_000}), await api.put(AP, {"status": "x"})
+            asked_again.set()
+        await asyncio.wait([task for task in handlers if task], timeout=5)
+        return *answers, len(handlers)
+
+    first, second, connections = asyncio.run(main())
+
+    assert [answer.status for answer in (first, second) if isinstance(answer, Answer)] == [413, 413]
+    assert connections == 2
+
+
+def test_what_no_server_should_say_is_quoted_in_short() -> None:
+    [answer], _, _ = put(raw(b"HTTP/1.1 so " + b"x" * 50_000 + b"\r\n\r\n"))
+
+    assert isinstance(answer, NoAnswer)
+    assert answer.reason.startswith("connection broke: illegal status line")
+    assert len(answer.reason) < 250

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,12 @@ from conftest import Declare, Run
 
 from reconciler import reconcile
 from reconciler.config import load
+from reconciler.fleet import sweep
 from reconciler.inventory.files import Folder, folders
 from reconciler.model import Problem
 from reconciler.plan.plan_file import to_json
 from reconciler.sandbox.server import Sandbox
+from reconciler.watch import Advance, Watch
 
 
 @pytest.fixture
@@ -188,5 +190,28 @@ def test_plans_go_without_an_index_where_there_is_no_room_for_one(
         return make(suffix, prefix, dir)
 
     monkeypatch.setattr(tempfile, "mkdtemp", full)
+
+    assert [change.serial for change in reconcile.plan(settings).changes] == ["AP-1"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_layer_that_was_another_while_the_files_were_read_is_not_remembered(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, processes: int
+) -> None:
+    sandbox.seed("AP-1")
+    declare("ap.yaml", serial_number="AP-1")
+    declare("_defaults.yaml", "status: active\n")
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache", "RECONCILER_PROCESSES": f"{processes}"})
+    monkeypatch.setattr(sweep, "ALONE", 0)
+
+    class Meanwhile(Watch):
+        def stage(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
+            if name == "read":
+                declare("_defaults.yaml", "status: inactive\n")
+                assert run("apply", "--auto-approve", "--no-cache", environ=sandbox.environ).code == 0
+            return super().stage(name, total, unit)
+
+    reconcile.plan(settings, watch=Meanwhile())
+    declare("_defaults.yaml", "status: active\n")
 
     assert [change.serial for change in reconcile.plan(settings).changes] == ["AP-1"]

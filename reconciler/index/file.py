@@ -1,0 +1,83 @@
+"""Where an index lies: found, made, and put in the place of another."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reconciler.index.store import FORMAT, TABLES, Index
+
+
+@contextmanager
+def opened(place: Path | None, context: str, *, anew: bool = False) -> Iterator[Index]:
+    """The index at `place`; an empty one where there is none, it is damaged, or of another format or `context`.
+
+    `anew`: empty in any case. Without a place, or where none can be written, it is a temporary one.
+    """
+    db = _present(place, context) if place and not anew else None
+    if db is not None:
+        with closing(db):
+            yield Index(db)
+        return
+    room, place = _room(place)
+    with room as folder:
+        fresh = Path(folder) / "index.db"
+        with closing(_connected(fresh)) as db:
+            db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + TABLES)
+            db.execute("INSERT INTO meta VALUES ('format', ?), ('context', ?)", (str(FORMAT), context))
+            yield Index(db, partial(_put, fresh, place) if place else None)
+
+
+def _present(place: Path, context: str) -> sqlite3.Connection | None:
+    """A connection to a whole index of this context that is ours; None if there is none."""
+    with suppress(sqlite3.Error, OSError):
+        if not place.is_file() or place.stat().st_uid != os.getuid():
+            return None
+        db = _connected(place)
+        with suppress(sqlite3.Error):
+            meta: dict[str, Any] = dict(db.execute("SELECT key, value FROM meta"))
+            if (meta.get("format"), meta.get("context")) == (str(FORMAT), context):
+                return db
+        db.close()
+    return None
+
+
+def _put(fresh: Path, place: Path) -> None:
+    """Put an index in the place of another, unless a plan is writing that one: raises sqlite3.Error.
+
+    What a killed plan left to be undone goes with it: SQLite would undo it in the new one, and nobody would notice.
+    """
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    with ExitStack() as stack:
+        if place.is_file():
+            try:
+                stack.enter_context(closing(_connected(place))).execute("BEGIN EXCLUSIVE")
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                    raise
+        place.with_name(f"{place.name}-journal").unlink(missing_ok=True)
+        fresh.replace(place)
+
+
+def _connected(place: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(place, timeout=0.2, isolation_level="DEFERRED", cached_statements=64)
+    db.execute("PRAGMA cache_size = -16384")
+    return db
+
+
+def _room(place: Path | None) -> tuple["tempfile.TemporaryDirectory[str]", Path | None]:
+    """A folder to make an index in, and where it may stay: None, and in any folder, where nothing can be written."""
+    if place is not None:
+        with suppress(OSError):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return _temporary(place.parent), place
+    return _temporary(None), None
+
+
+def _temporary(where: Path | None) -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="reconciler-", dir=where, ignore_cleanup_errors=True)
