@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from types import ModuleType
 from typing import TypeAlias
 
@@ -62,12 +62,28 @@ def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iter
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A process that begins here inherits that it is not interrupted: Python would print where it was."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Until it has begun, neither who begins a process is interrupted nor that one: it would print where it was.
+
+    The mask is what the new process inherits. It does not spare us: the signal may reach another thread, and Python
+    handles it in this one.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    struck: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: struck.append(number)) for number in _ENDING}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if struck:
+            signal.raise_signal(struck[0])
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -87,7 +103,8 @@ _surveyor: Surveyor
 def _begin(terms: Terms, copy: Path) -> None:
     global _surveyor  # noqa: PLW0603 - what a process of the pool has in place of arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and then asks no more
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     Thread(target=_end_with_who_asks, daemon=True).start()
     _surveyor = Surveyor(terms, partial(held, copy))
     gc.freeze()

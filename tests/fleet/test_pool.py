@@ -47,15 +47,15 @@ def edited(fleet: Settings, number: int, text: str) -> Iterator[None]:
         file.write_text(before)
 
 
-def workers(process: subprocess.Popen[bytes]) -> list[int]:
-    """The processes that it started, once there are any that read."""
+def workers(process: subprocess.Popen[bytes], number: int = 2) -> list[int]:
+    """The processes that it started to read, once there are so many."""
     while process.poll() is None:
         with suppress(OSError):  # one of them was gone again
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             reading = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-            if len(reading) > 1:
+            if len(reading) >= number:
                 return reading
-        time.sleep(0.005)
+        time.sleep(0.001)
     raise AssertionError("it ended without any")
 
 
@@ -118,8 +118,9 @@ def test_no_process_outlives_one_that_is_killed(planning: subprocess.Popen[bytes
     assert all(map(gone, reading))
 
 
-def test_an_interrupt_ends_all_of_them_without_a_traceback(planning: subprocess.Popen[bytes]) -> None:
-    reading = workers(planning)
+@pytest.mark.parametrize("number", [1, 1, 1, 2])
+def test_an_interrupt_ends_all_of_them_without_a_traceback(planning: subprocess.Popen[bytes], number: int) -> None:
+    reading = workers(planning, number)
 
     for pid in (planning.pid, *reading):  # as a terminal does
         with suppress(ProcessLookupError):
