@@ -29,7 +29,7 @@ test: venv ## run the tests, on all cores; ARGS="-k word" picks some
 
 soak: venv ## the heavy proofs of docs/reliability.md, longer: half an hour or so
 	RECONCILER_SOAK=1 $(BIN)/pytest --timeout=3600 tests/apply/test_crashes.py tests/apply/test_state_machine.py \
-		tests/apply/test_leases_and_signals.py
+		tests/apply/test_leases_and_signals.py tests/fleet/test_index_law.py
 
 bench: venv ## measure up to 100,000 devices in ten minutes, rewrite tables and plot; SIZE=1000 is quicker
 	$(BIN)/python benchmarks/bench.py $(if $(SIZE),--sizes $(SIZE)) $(ARGS)

@@ -11,6 +11,7 @@ from reconciler.inventory.read import field_sources
 from reconciler.model import Device, Problem, Source
 from reconciler.plan.plan_file import digest
 from reconciler.plan.target import target
+from reconciler.state.backend import Head
 
 
 def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
@@ -19,7 +20,8 @@ def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
     warnings: list[Problem] = []
     desired, rules = desired_state(settings, run.today, warnings.extend, run.watch), marked(settings)
     with run.watch.stage("state"):
-        snapshot, head = run.backend.read(), run.backend.head()
+        snapshot = run.backend.read()
+        head = Head(snapshot.lineage, snapshot.revision, server=snapshot.server)
         run.check(head)
     ours, theirs = target(desired, snapshot, targets)
     known: dict[str, Mapping[str, Source]] = {}
