@@ -215,3 +215,32 @@ def test_a_layer_that_was_another_while_the_files_were_read_is_not_remembered(
     declare("_defaults.yaml", "status: active\n")
 
     assert [change.serial for change in reconcile.plan(settings).changes] == ["AP-1"]
+
+
+def test_a_device_that_somebody_forgot_is_adopted_again(
+    declare: Declare, run: Run, applied: Callable[[str], None]
+) -> None:
+    declare("ap.yaml", serial_number="AP-1", status="active")
+    applied("AP-1")
+
+    assert run("state", "forget", "AP-1", "--auto-approve").code == 0
+    indexed, alone = run("plan"), run("plan", "--no-cache")
+
+    assert "1 to adopt" in alone.stdout
+    assert indexed.stdout == alone.stdout
+
+
+def test_a_group_that_still_selects_a_device_whose_file_did_not_move_is_not_said_to_select_none(
+    declare: Declare, run: Run, applied: Callable[[str], None], sandbox: Sandbox
+) -> None:
+    declare("_groups/g.yaml", "group: g\nselect: {status: active}\nset: {location: Lyon}\n")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    declare("b.yaml", serial_number="AP-2", status="active")
+    sandbox.seed("AP-2")
+    applied("AP-1")
+
+    declare("a.yaml", serial_number="AP-1", status="inactive")
+    indexed, alone = run("plan"), run("plan", "--no-cache")
+
+    assert (indexed.stdout, indexed.stderr) == (alone.stdout, alone.stderr)
+    assert "selects no device" not in alone.stderr
