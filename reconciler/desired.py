@@ -104,7 +104,7 @@ def told(
     problems: Sequence[Problem],
     *,
     damaged: Mapping[str, frozenset[str]],
-    paths: Mapping[str, Path],
+    paths: Mapping[str, Path | str],
     shows_text: bool,
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """`problems` and what of `findings` says something new, in order of place; then what they only warn of.

@@ -3,7 +3,6 @@
 Every stage takes some of these and returns others; nothing here reads a clock, a disk or a network.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -91,7 +90,7 @@ class Layer:
     """A file, or a part of one, that contributes values: defaults, a group, or the device itself.
 
     `pointer` leads from the top of `file` to the mapping that holds the values; `unset` and `lock` are pointers into
-    the fields, with where they stand in the file.
+    the fields, with where they stand in the file. `plain`: nothing in `values` is to be filled in.
     """
 
     name: str
@@ -103,6 +102,7 @@ class Layer:
     lock: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
     manage: Manage | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +220,6 @@ class Plan:
     """What would be done about the devices that are only observed."""
     paused: tuple[Serial, ...] = ()
     """Devices that are left alone."""
-
-    @property
-    def actions(self) -> Mapping[Action, int]:
-        """How many devices each action concerns; what the plan does not do is not there."""
-        known = getattr(self.changes, "actions", None)  # of changes that wait on disk, without looking at each
-        return Counter(known if known is not None else (change.action for change in self.changes))
 
     @property
     def refusals(self) -> tuple[GuardCheck, ...]:

@@ -5,88 +5,66 @@ Written and read by this very program in one run, never kept: so in Python's own
 
 import marshal
 import os
-import struct
 import tempfile
 import weakref
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import overload
+from functools import lru_cache, partial
+from itertools import accumulate, chain
+from typing import Any, TypeAlias, overload
 
-from reconciler.model import ABSENT, Action, Change, FieldChange, Serial, Source
+from reconciler.brief import Columns, Fields, Outline, Waiting, columns, spot
+from reconciler.model import ABSENT, Action, Change, FieldChange, Serial, Source, Value
 from reconciler.plan.plan_file import digest_of, digested
 
 FEW = 4000
 """So many changes are a tuple."""
 
+Packed: TypeAlias = tuple[Serial, int, str, tuple[str, ...], tuple[bytes, bytes, bytes, bytes]]
+"""A change: its serial, the number of its action, its outline, and bytes in parts, of which most need one.
 
-def packed(change: Change) -> bytes:
-    """A change as what it takes to count and to judge it, its values, and its part of the digest.
+These are: what it is judged by, the fields that it shares, all its fields, and what it contributes to the digest.
+"""
 
-    In that order, with the sizes of the first two before: most who look at many changes need no value.
-    """
-    values = tuple(
-        (
-            ... if field.before is ABSENT else field.before,
-            ... if field.after is ABSENT else field.after,
-            (field.source.file, field.source.line, field.source.column) if field.source else None,
-            field.sensitive,
-            field.own,
-        )
-        for field in change.fields
-    )
-    source = (change.source.file, change.source.line, change.source.column) if change.source else None
+
+def packed(change: Change) -> Packed:
+    """What of a change is kept."""
+    paths, found = columns(change.fields)
     ends, swap = (change.before, change.after, change.unknown), (change.replaces, change.kept, change.waits_for)
-    paths = tuple(field.path for field in change.fields)
-    head = marshal.dumps((change.serial, change.action.value, paths, ends, source, swap))
-    body = marshal.dumps(values)
-    kind = _ACTIONS.index(change.action)
-    return _SIZES.pack(kind, len(head), len(body)) + head + body + digested(change).encode("utf-8", "surrogatepass")
+    head = marshal.dumps((*ends, spot(change.source), *swap))
+    told: Any = (_told(found.before), _told(found.after), *map(tuple, found[2:]))
+    rows = [row for row in zip(paths, *told, strict=True) if row[3] and not row[5]]
+    shared, body = marshal.dumps(rows), marshal.dumps(told)
+    rest = digested(change).encode("utf-8", "surrogatepass")
+    file = change.source.file if change.source else ""
+    return change.serial, _ACTIONS.index(change.action), file, paths, (head, shared, body, rest)
+
+
+def _told(values: Sequence[Value]) -> Any:  # noqa: ANN401 - what marshal takes
+    return tuple([... if value is ABSENT else value for value in values])
+
+
+def _value(value: Any) -> Value:  # noqa: ANN401 - what marshal gives
+    return ABSENT if value is ... else value
+
+
+@lru_cache(maxsize=100)
+def _shared(part: bytes) -> Sequence[FieldChange]:
+    """Of many devices the same, which is what makes it worth telling."""
+    rows = marshal.loads(part)  # noqa: S302 - our own, of this run
+    return [FieldChange(row[0], _value(row[1]), _value(row[2]), Source(*row[3]), *row[4:]) for row in rows]
 
 
 _ACTIONS = tuple(Action)
-_SIZES = struct.Struct("=BII")
+_PARTS = 5
+"""Bounds of a change."""
 
 
-class _Fields(Sequence[FieldChange]):
-    """The fields of a change, read anew whenever somebody looks. Their `paths` are at hand."""
+class Changes(Waiting):
+    """Changes in serial order, once they are settled, each made anew when it is looked at.
 
-    __slots__ = ("_read", "paths")
-
-    def __init__(self, paths: tuple[str, ...], read: Callable[[], bytes]) -> None:
-        self.paths, self._read = paths, read
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[FieldChange]:
-        return self._made(only_shared=False)
-
-    def shared(self) -> Iterator[FieldChange]:
-        """Those that may be said for other devices, too."""
-        return self._made(only_shared=True)
-
-    def _made(self, *, only_shared: bool) -> Iterator[FieldChange]:
-        values = marshal.loads(self._read())  # noqa: S302 - our own, of this run
-        for path, (old, new, place, sensitive, own) in zip(self.paths, values, strict=True):
-            if only_shared and (own or not place):
-                continue
-            before, after = ABSENT if old is ... else old, ABSENT if new is ... else new
-            yield FieldChange(path, before, after, Source(*place) if place else None, sensitive, own)
-
-    @overload
-    def __getitem__(self, index: int) -> FieldChange: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[FieldChange]: ...
-    def __getitem__(self, index: int | slice) -> FieldChange | Sequence[FieldChange]:
-        return tuple(self)[index]
-
-
-class Changes(Sequence[Change]):
-    """Changes in serial order, each made anew when it is looked at; all that stays in memory is where each begins.
-
-    `serials` are theirs, and `actions` too.
+    In memory are only whom they are about, their outlines, and where each begins.
     """
 
     def __init__(self) -> None:
@@ -94,8 +72,11 @@ class Changes(Sequence[Change]):
         os.unlink(name)  # noqa: PTH108 - the file goes with its descriptor
         weakref.finalize(self, os.close, self._file)
         self.serials: list[Serial] = []
-        self._kind, self._begin = array("B"), array("Q")
-        self._head, self._body, self._size = array("L"), array("L"), array("L")
+        self._kind = array("B")
+        self._bounds = array("Q")  # where each part of a change begins, and where the last one ends
+        self._files: list[str] = []
+        self._paths: list[tuple[str, ...]] = []
+        self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._end = 0
 
     @property
@@ -109,22 +90,29 @@ class Changes(Sequence[Change]):
         adopted = _ACTIONS.index(Action.ADOPT)
         return [serial for serial, kind in zip(self.serials, self._kind, strict=True) if kind != adopted]
 
-    def add(self, records: Iterable[tuple[Serial, bytes]]) -> None:
+    @property
+    def outlines(self) -> Iterator[Outline]:
+        """Each change in outline."""
+        return map(Outline, self.serials, self.actions, self._files, self._paths)
+
+    def shared(self, at: int) -> Sequence[FieldChange]:
+        """Those of the fields changed there that a line of a file may say for other devices, too."""
+        return _shared(self._part(at, 1))
+
+    def add(self, records: Iterable[Packed]) -> None:
         """Take more changes, in any order. A device that has one already gets another."""
-        content = bytearray()
-        for serial, record in records:
-            kind, head, body = _SIZES.unpack_from(record)
+        content: list[bytes] = []
+        for serial, kind, file, paths, parts in records:
             self.serials.append(serial)
             self._kind.append(kind)
-            self._begin.append(self._end + len(content))
-            self._head.append(head)
-            self._body.append(body)
-            self._size.append(len(record))
-            content += record
-        rest = memoryview(content)
+            self._files.append(file)
+            self._paths.append(self._alike.setdefault(paths, paths))
+            self._bounds.extend(accumulate(map(len, parts), initial=self._end))
+            self._end = self._bounds[-1]
+            content += parts
+        rest = memoryview(b"".join(content))
         while rest:
             rest = rest[os.write(self._file, rest) :]
-        self._end += len(content)
 
     def without(self, serials: Iterable[Serial]) -> None:
         """Forget the changes of these devices."""
@@ -139,36 +127,36 @@ class Changes(Sequence[Change]):
         return self if len(self) > FEW else tuple(replace(change, fields=tuple(change.fields)) for change in self)
 
     def digest(self) -> str:
-        """As plan_file.digest."""
-        return digest_of(self._rows(index).decode("utf-8", "surrogatepass") for index in range(len(self)))
+        """As plan_file.digest, once settled."""
+        return digest_of(self._part(index, 3) for index in range(len(self)))
 
     def _select(self, indexes: Sequence[int]) -> None:
         self.serials = [self.serials[index] for index in indexes]
-        self._begin = array("Q", (self._begin[index] for index in indexes))
+        self._files = [self._files[index] for index in indexes]
+        self._paths = [self._paths[index] for index in indexes]
         self._kind = array("B", (self._kind[index] for index in indexes))
-        self._head, self._body, self._size = (
-            array("L", (sizes[index] for index in indexes)) for sizes in (self._head, self._body, self._size)
-        )
+        bounds = (self._bounds[_PARTS * index : _PARTS * (index + 1)] for index in indexes)
+        self._bounds = array("Q", chain.from_iterable(bounds))
 
-    def _values(self, index: int) -> bytes:
-        return os.pread(self._file, self._body[index], self._begin[index] + _SIZES.size + self._head[index])
+    def _part(self, index: int, part: int) -> bytes:
+        begin, end = self._bounds[_PARTS * index + part], self._bounds[_PARTS * index + part + 1]
+        return os.pread(self._file, end - begin, begin)
 
-    def _rows(self, index: int) -> bytes:
-        before = _SIZES.size + self._head[index] + self._body[index]
-        return os.pread(self._file, self._size[index] - before, self._begin[index] + before)
+    def _columns(self, index: int) -> Columns:
+        before, after, *others = marshal.loads(self._part(index, 2))  # noqa: S302 - our own, of this run
+        return Columns([*map(_value, before)], [*map(_value, after)], *others)
 
     def _made(self, index: int) -> Change:
-        head = os.pread(self._file, self._head[index], self._begin[index] + _SIZES.size)
-        serial, action, paths, ends, source, (replaces, kept, waits_for) = marshal.loads(head)  # noqa: S302 - our own
-        before, after, unknown = ends
+        head = marshal.loads(self._part(index, 0))  # noqa: S302 - our own, of this run
+        before, after, unknown, place, replaces, kept, waits_for = head
         return Change(
-            serial,
-            Action(action),
-            _Fields(paths, partial(self._values, index)),
+            self.serials[index],
+            _ACTIONS[self._kind[index]],
+            Fields(self._paths[index], partial(self._columns, index)),
             before,
             after,
             unknown,
-            Source(*source) if source else None,
+            Source(*place) if place else None,
             replaces,
             kept=kept,
             waits_for=waits_for,

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+from reconciler.brief import Spot
 from reconciler.conformance import marked, refuse_removals
 from reconciler.desired import desired_state
 from reconciler.fleet.compare import compared
 from reconciler.fleet.sweep import Inquiry, Swept
-from reconciler.inventory.origin import origin
-from reconciler.inventory.read import field_sources
-from reconciler.model import Device, Problem, Source
+from reconciler.inventory.document import Place
+from reconciler.inventory.origin import Statement, origin
+from reconciler.inventory.read import look_closer
+from reconciler.model import Device, Problem
 from reconciler.plan.plan_file import digest
 from reconciler.plan.target import target
 from reconciler.state.backend import Head
@@ -24,16 +26,20 @@ def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
         head = Head(snapshot.lineage, snapshot.revision, server=snapshot.server)
         run.check(head)
     ours, theirs = target(desired, snapshot, targets)
-    known: dict[str, Mapping[str, Source]] = {}
+    known: dict[str, Mapping[str, Place]] = {}
 
-    def where(device: Device, path: str) -> tuple[Source | None, bool]:
-        said = origin(device.layers, path, run.today)
+    def place(said: Statement | None) -> Spot:
         if said is None:
-            return None, False
+            return None
         file = said.layer.file
         if file not in known:
-            known[file] = field_sources(settings.root / file, file)
-        return known[file].get(said.pointer), said.layer is device.layers[-1]
+            known[file] = look_closer(settings.root / file, file).values
+        found = known[file].get(said.pointer)
+        return (file, *found) if found else None
+
+    def where(device: Device, paths: Sequence[str]) -> tuple[Sequence[Spot], Sequence[bool]]:
+        said = [origin(device.layers, path, run.today) for path in paths]
+        return [*map(place, said)], [item is not None and item.layer is device.layers[-1] for item in said]
 
     with run.watch.stage("diff"):
         found = compared(settings, rules, ours, theirs, where, resend=run.resend)

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from reconciler.brief import Columns, Fields, Spot, columns
 from reconciler.config import Settings
 from reconciler.conformance import irremovable
 from reconciler.inventory.document import Finding
-from reconciler.model import Change, DesiredState, Device, FieldChange, Serial, Snapshot, Source, Standing
+from reconciler.model import Change, DesiredState, Device, Serial, Snapshot, Standing
 from reconciler.plan.diff import diff, standing
 from reconciler.plan.manage import parted
 from reconciler.plan.marks import Marks
 
-Where = Callable[[Device, str], tuple[Source | None, bool]]
-"""Where the value of a device at a pointer, or its absence, is decided; and whether for this device alone."""
+Where = Callable[[Device, Sequence[str]], tuple[Sequence[Spot], Sequence[bool]]]
+"""Where each value of a device, or its absence, is decided; and whether for this device alone. Values by pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,7 @@ def compared(
 
 def _placed(change: Change, device: Device, where: Where) -> Change:
     """The change with the places of its fields, where there are any."""
-    fields = tuple(
-        FieldChange(field.path, field.before, field.after, source, field.sensitive, own)
-        for field in change.fields
-        for source, own in [where(device, field.path)]
-    )
-    return replace(change, fields=fields)
+    paths, found = columns(change.fields)
+    spots, own = where(device, paths)
+    placed = Columns(found.before, found.after, spots, found.sensitive, own)
+    return replace(change, fields=Fields(paths, lambda: placed))

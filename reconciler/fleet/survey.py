@@ -1,16 +1,17 @@
 """Some files -> what they come to: what the index keeps of them, what is wrong, and what would change."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from reconciler import pointer
+from reconciler.brief import Spot
 from reconciler.canonical import canonical, checksum
 from reconciler.config import Settings
 from reconciler.conformance import check_settings
 from reconciler.desired import misplaced_word
-from reconciler.fleet.changes import packed
+from reconciler.fleet.changes import Packed, packed
 from reconciler.fleet.compare import Compared, compared
 from reconciler.fleet.held import quiet
 from reconciler.index import Indexed
@@ -33,7 +34,6 @@ from reconciler.model import (
     Problem,
     Serial,
     Snapshot,
-    Source,
     Standing,
 )
 from reconciler.plan.marks import Marks, marks, misplaced
@@ -61,7 +61,7 @@ class Terms:
 class Survey:
     """What some files come to. `resolved` and `invalid` are findings before and after the schema was asked.
 
-    `damaged` and `paths` are by the names that findings use. `changes` and `observed` are records of `packed`.
+    `damaged` and `paths` are by the names that findings use. `changes` and `observed` are packed.
     `shifted`: a layer or the schema was edited since its sum was taken, so that none of this may be remembered.
     """
 
@@ -72,10 +72,10 @@ class Survey:
     invalid: list[Finding] = field(default_factory=list)
     irremovable: list[Finding] = field(default_factory=list)
     damaged: dict[str, frozenset[str]] = field(default_factory=dict)
-    paths: dict[str, Path] = field(default_factory=dict)
+    paths: dict[str, Path | str] = field(default_factory=dict)
     facts: dict[Fact, str] = field(default_factory=dict)
-    changes: list[tuple[Serial, bytes]] = field(default_factory=list)
-    observed: list[tuple[Serial, bytes]] = field(default_factory=list)
+    changes: list[Packed] = field(default_factory=list)
+    observed: list[Packed] = field(default_factory=list)
     standing: list[Standing] = field(default_factory=list)
     paused: list[Serial] = field(default_factory=list)
 
@@ -113,7 +113,7 @@ class Surveyor:
         self._shared = {document.file: document for document in (*defaults, *groups)}
         for document in self._shared.values():
             self._note(self.survey, document)
-        read = {str(document.path): document.sum for document in self._shared.values()}
+        read = {document.path: document.sum for document in self._shared.values()}
         read |= {file: checksum(data) for file, data in contents(self._root, [str(path)])}
         self.survey.shifted = any(terms.sums[file] != now for file, now in read.items())
 
@@ -131,15 +131,18 @@ class Surveyor:
             survey.invalid = fields.validate(candidates, self._schema, self.rules.sensitive, self._where)
         for document in found:
             self._note(survey, document)
-        same: set[Serial] = set()
-        if not survey.problems and all(item.warning for item in (*survey.resolved, *survey.invalid)):
-            same = self._compare(survey, candidates, found)
-        noted = {finding.file for finding in (*survey.resolved, *survey.invalid)}
         inside: dict[str, list[Candidate]] = {document.file: [] for document in found}
         for candidate in candidates:
             inside[candidate.source.file].append(candidate)
-        survey.files = [self._indexed(item, inside[item.file], same, noted=item.file in noted) for item in found]
-        names = {document.file: str(document.path) for document in found}
+        devices = {file: resolve.devices(within) for file, within in inside.items()}
+        same: set[Serial] = set()
+        if not survey.problems and all(item.warning for item in (*survey.resolved, *survey.invalid)):
+            same = self._compare(survey, devices.values(), found)
+        noted = {finding.file for finding in (*survey.resolved, *survey.invalid)}
+        for document in found:
+            at = document.file
+            survey.files.append(self._indexed(document, inside[at], devices[at].values(), same, noted=at in noted))
+        names = {document.file: document.path for document in found}
         survey.facts = {fact: names[file] for fact, file in self.layering.witnesses.items() if file in names}
         return survey
 
@@ -167,16 +170,18 @@ class Surveyor:
         survey.invalid += across.swapped(candidates)
         return survey
 
-    def _compare(self, survey: Survey, candidates: Iterable[Candidate], found: Sequence[Document]) -> set[Serial]:
+    def _compare(
+        self, survey: Survey, declared: Iterable[Mapping[Serial, Device]], found: Sequence[Document]
+    ) -> set[Serial]:
         """Fill in what a plan tells of these devices; returns those of which it tells nothing."""
-        devices = {serial: it for serial, it in resolve.devices(candidates).items() if not it.replaces}
+        devices = {serial: it for inside in declared for serial, it in inside.items() if not it.replaces}
         theirs = Snapshot(devices=self._held(list(devices)))
         result = self._compared(DesiredState(devices, self._terms.today), theirs, found)
-        survey.changes = [(change.serial, packed(change)) for change in result.changes]
-        survey.observed = [(change.serial, packed(change)) for change in result.observed]
+        survey.changes = [packed(change) for change in result.changes]
+        survey.observed = [packed(change) for change in result.observed]
         survey.standing, survey.paused = list(result.standing), list(result.paused)
         survey.irremovable = list(result.irremovable)
-        moving = {serial for serial, _ in (*survey.changes, *survey.observed)}
+        moving = {change.serial for change in (*result.changes, *result.observed)}
         return {serial for serial, state in theirs.devices.items() if serial not in moving and quiet(state)}
 
     def _compared(self, ours: DesiredState, theirs: Snapshot, found: Sequence[Document]) -> Compared:
@@ -184,28 +189,44 @@ class Surveyor:
         files = {document.file: document for document in found}
         known: dict[str, Callable[[str], Place | None]] = {}
 
-        def place(file: str, at: str) -> Source | None:
+        def place(file: str, at: str) -> Spot:
             if file not in known:
                 document = files.get(file) or self._shared[file]
                 known[file] = places(document.value, document.marks)
-            spot = known[file](at)
-            return Source(file, *spot) if spot else None
+            found = known[file](at)
+            return (file, *found) if found else None
 
-        def where(device: Device, path: str) -> tuple[Source | None, bool]:
-            own, key = device.layers[-1], path[1:]
-            if key in own.values and "/" not in key and "~" not in key and not own.unset and not own.overrides:
-                return place(own.file, own.pointer + path), True  # as origin would say, of nearly all that is adopted
-            said = origin(device.layers, path, terms.today)
-            return (place(said.layer.file, said.pointer), said.layer is own) if said else (None, False)
+        def where(device: Device, paths: Sequence[str]) -> tuple[Sequence[Spot], Sequence[bool]]:
+            own = device.layers[-1]
+            plain = files[own.file].inside[own.pointer] if not own.unset and not own.overrides else {}
+            spots: list[Spot] = []
+            alone: list[bool] = []
+            for path in paths:
+                if (key := path[1:]) in plain and "/" not in key and "~" not in key:
+                    mark = plain[key]  # as origin would say, of nearly all that is adopted
+                    spots.append((own.file, mark.line + 1, mark.column + 1))
+                    alone.append(True)
+                else:
+                    said = origin(device.layers, path, terms.today)
+                    spots.append(place(said.layer.file, said.pointer) if said else None)
+                    alone.append(said is not None and said.layer is own)
+            return spots, alone
 
         return compared(terms.settings, self.rules, ours, theirs, where, resend=terms.resend)
 
-    def _indexed(self, document: Document, inside: Sequence[Candidate], same: set[Serial], *, noted: bool) -> Indexed:
-        own = {id(layer): layer for item in inside for layer in item.layers if layer.file == document.file}
-        days = [item.until for layer in own.values() for item in layer.overrides if item.until >= self._terms.today]
-        devices = resolve.devices(inside).values()
+    def _indexed(
+        self,
+        document: Document,
+        inside: Sequence[Candidate],
+        devices: Collection[Device],
+        same: set[Serial],
+        *,
+        noted: bool,
+    ) -> Indexed:
+        layers = (layer for item in inside for layer in item.layers if layer.overrides and layer.file == document.file)
+        days = [item.until for layer in layers for item in layer.overrides if item.until >= self._terms.today]
         return Indexed(
-            str(document.path),
+            document.path,
             document.sum,
             loud=noted or any(device.manage != "apply" or device.replaces for device in devices),
             until=min(days).isoformat() if days else "",

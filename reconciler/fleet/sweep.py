@@ -1,9 +1,8 @@
 """Inventory x state -> what a plan does, at the cost of what moved: read, resolve, validate and diff by parts."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -17,7 +16,7 @@ from reconciler.fleet.moved import Moved, moved
 from reconciler.fleet.standpoint import Anew, Standpoint
 from reconciler.fleet.tally import Tally
 from reconciler.index import Index, opened
-from reconciler.inventory.files import Folder, folders, no_files
+from reconciler.inventory.files import Folder, folders, no_files, size_of
 from reconciler.model import Change, DeviceState, Problem, Serial, Standing
 from reconciler.state.backend import Backend, Head
 from reconciler.watch import Watch
@@ -169,8 +168,7 @@ class _Sweep:
             with self._watch.stage("read", len(todo.read), "files") as advance:
                 for survey, files in self._surveys(layers, todo):
                     self._tally.add(survey)
-                    for file in survey.files:
-                        index.put(*todo.read[file.path], file)
+                    index.put((*todo.read[file.path], file) for file in survey.files)
                     index.put_facts(survey.facts)
                     advance(files)
             index.complete()
@@ -246,8 +244,7 @@ def _handfuls(todo: Moved) -> Iterator[tuple[list[str], int]]:
     size = 0
     for path in sorted(todo.read):
         files.append(path)
-        with suppress(OSError):
-            size += os.path.getsize(path)  # noqa: PTH202 - a hundred thousand times
+        size += size_of(path, todo.read[path][1])
         if size >= HANDFUL:
             yield files, size
             files, size = [], 0

@@ -23,7 +23,7 @@ class Tally:
     invalid: "list[Finding]" = field(default_factory=list)
     irremovable: "list[Finding]" = field(default_factory=list)
     damaged: dict[str, frozenset[str]] = field(default_factory=dict)
-    paths: dict[str, Path] = field(default_factory=dict)
+    paths: dict[str, Path | str] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
     observed: Changes = field(default_factory=Changes)
     standing: dict[Serial, Standing] = field(default_factory=dict)
@@ -53,8 +53,8 @@ class Tally:
     def compared(self, rest: "Compared") -> None:
         """What was compared apart from any file."""
         self.irremovable += rest.irremovable
-        self.changes.add((change.serial, packed(change)) for change in rest.changes)
-        self.observed.add((change.serial, packed(change)) for change in rest.observed)
+        self.changes.add(map(packed, rest.changes))
+        self.observed.add(map(packed, rest.observed))
         self.standing |= {item.serial: item for item in rest.standing}
         self.paused |= set(rest.paused)
 

@@ -12,8 +12,8 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from os import fsdecode, fsencode
+from typing import NamedTuple
 
 from reconciler.model import Serial
 
@@ -43,11 +43,17 @@ CREATE INDEX IF NOT EXISTS reference_serial ON reference (serial);
 CREATE INDEX IF NOT EXISTS reference_file ON reference (file);
 CREATE INDEX IF NOT EXISTS fact_file ON fact (file);
 """
+_INTO = {
+    "file": "INSERT INTO file (id, path, folder, mark, sum, loud, until, devices) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "device": "INSERT INTO device (serial, sum, same, file) VALUES (?, ?, ?, ?)",
+    "claim": "INSERT INTO claim (path, value, file) VALUES (?, ?, ?)",
+    "reference": "INSERT INTO reference (serial, file) VALUES (?, ?)",
+    "swap": "INSERT INTO swap (new, old, file) VALUES (?, ?, ?)",
+}
 _OF_A_FILE = ("device", "claim", "reference", "swap", "fact")
 
 
-@dataclass(frozen=True, slots=True)
-class Indexed:
+class Indexed(NamedTuple):
     """What one file comes to. `path` is absolute, `sum` of its content.
 
     `loud`: something about it has to be told by every plan. `until`: the last day (YYYY-MM-DD) on which its content
@@ -103,26 +109,25 @@ class Index:
         rows = ((mark, fsencode(path)) for path, mark in marks.items())
         self._db.executemany("UPDATE file SET mark = ? WHERE path = ?", rows)
 
-    def put(self, folder: str, mark: str, found: Indexed) -> None:
-        """Remember a file, in the place of what was known of it."""
-        name, where = fsencode(found.path), fsencode(folder)
-        row = (name, where, mark, found.sum, found.loud, found.until, len(found.devices))
-        columns = "(path, folder, mark, sum, loud, until, devices)"
-        number = self._db.execute(f"INSERT INTO file {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", row).lastrowid  # noqa: S608 - marks
-        for table, rows in (
-            ("device (serial, sum, same, file)", found.devices),
-            ("claim (path, value, file)", found.claims),
-            ("reference (serial, file)", [(serial,) for serial in found.references]),
-            ("swap (new, old, file)", found.swaps),
-        ):
-            if rows:
-                marks = ", ".join("?" * (len(rows[0]) + 1))
-                self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", [(*row, number) for row in rows])  # noqa: S608 - marks
+    def put(self, files: Iterable[tuple[str, str, Indexed]]) -> None:
+        """Remember files, each with its folder and mark; what was known of them is dropped already."""
+        rows: dict[str, list[tuple[str | bytes | bool | int, ...]]] = {table: [] for table in _INTO}
+        last: int = self._db.execute("SELECT COALESCE(MAX(id), 0) FROM file").fetchone()[0]
+        for number, (folder, mark, found) in enumerate(files, last + 1):
+            about = mark, found.sum, found.loud, found.until, len(found.devices)
+            rows["file"].append((number, fsencode(found.path), fsencode(folder), *about))
+            rows["device"] += [(*device, number) for device in found.devices]
+            rows["claim"] += [(*claim, number) for claim in found.claims]
+            rows["reference"] += [(serial, number) for serial in found.references]
+            rows["swap"] += [(*swap, number) for swap in found.swaps]
+        for table, inside in rows.items():
+            self._db.executemany(_INTO[table], inside)
 
     def drop(self, paths: Iterable[str]) -> set[Serial]:
         """Forget files and what is in them; the devices that they declared."""
         gone: set[Serial] = set()
-        for path in paths:
+        empty = self._db.execute("SELECT 1 FROM file").fetchone() is None
+        for path in () if empty else paths:
             for (number,) in self._db.execute("SELECT id FROM file WHERE path = ?", (fsencode(path),)).fetchall():
                 query = "SELECT serial FROM device WHERE file = ?"
                 gone |= {serial for (serial,) in self._db.execute(query, (number,))}

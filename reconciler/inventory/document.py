@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.model import Json, Layer, Problem, Serial, Source, Value
@@ -29,8 +28,9 @@ class Parsed:
     `value` is ABSENT for a text without a document, or one that cannot be understood to its end. What stands at a
     `damaged` pointer is a stand-in: its problem is told already. `values`, `keys` and `raw` are by pointer: where a
     value and its key stand, and how a plain scalar that is not a string was spelled. Unless all places were asked for,
-    `values` holds only the mappings that may be devices, and the others are empty. `marks` says where every
-    value stands, each before what is in it: `yaml_core.places` makes pointers of that where somebody asks.
+    `values` holds only the mappings that may be devices, and the others are empty. `inside` says by key where the
+    values in these stand, and `marks` where every value does, each before what is in it: `yaml_core.places` makes
+    pointers of that where somebody asks.
     """
 
     value: Value
@@ -40,23 +40,27 @@ class Parsed:
     keys: Mapping[str, Place]
     raw: Mapping[str, str]
     marks: Sequence[Any] = field(default=(), compare=False)
+    inside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """What one file holds. `value` is ABSENT if the file has none, or cannot be understood to its end.
 
-    `file` is its name in messages; `damaged`, `places` and `marks` are `damaged`, `values` and `marks` of Parsed; `sum`
-    is that of the file's bytes.
+    `file` is its name in messages, `path` an absolute one; `damaged`, `places`, `marks` and `inside` are `damaged`,
+    `values`, `marks` and `inside` of Parsed; `sum` is that of the file's bytes. `plain`: there is no `$` and no brace
+    in it, nor an escape that could stand for one, so that it holds no `$` word and nothing to be filled in.
     """
 
     file: str
-    path: Path
+    path: str
     value: Value
     damaged: frozenset[str]
     places: Mapping[str, Place]
     marks: Sequence[Any] = ()
+    inside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sum: bytes = b""
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,17 @@ def _mark(entry: "os.DirEntry[str]", before: int) -> str:
         return ""  # gone by now, which whoever reads it will find out
     if status.st_ctime_ns >= before or not S_ISREG(status.st_mode):
         return ""
-    return f"{status.st_mtime_ns}.{status.st_ctime_ns}.{status.st_size}.{status.st_ino}.{status.st_dev}"
+    return f"{status.st_size}.{status.st_mtime_ns}.{status.st_ctime_ns}.{status.st_ino}.{status.st_dev}"
+
+
+def size_of(path: str, mark: str) -> int:
+    """How many bytes a file has, by its mark if it has one; 0 for one that is gone."""
+    if mark:
+        return int(mark.split(".", 1)[0])
+    try:
+        return os.path.getsize(path)  # noqa: PTH202 - a hundred thousand times
+    except OSError:
+        return 0
 
 
 def device_files(root: Path, path: Path) -> Iterator[str | Problem]:
@@ -182,10 +192,12 @@ def _nearly(root: Path, entry: "os.DirEntry[str]", top: str) -> Iterator[Problem
         yield Problem("RC614", message, f"rename it to {close[0]}", Source(display(root, Path(entry.path)), 1))
 
 
-def display(root: Path, path: Path) -> str:
+def display(root: Path, path: Path | str) -> str:
     """The name of `path` in messages: from `root` if it is below it, `/` between folders, printable whatever it is."""
-    absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow the links that messages must name
-    name = absolute.removeprefix(os.path.join(root, ""))  # noqa: PTH118 - ten thousand times
+    name = str(path)
+    if name[:1] != "/" or "/." in name or "//" in name:
+        name = os.path.abspath(name)  # noqa: PTH100 - resolve() would follow the links that messages must name
+    name = name.removeprefix(f"{root}/" if root.name else "/")
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else ascii(c)[1:-1].replace("\\udc", "\\x") for c in name)

@@ -49,7 +49,7 @@ class Layering:
         self._defaults: dict[str, Layer] = {}
         for document in defaults:
             made, findings = _defaults(document)
-            self._defaults[str(document.path).rpartition("/")[0]] = made
+            self._defaults[document.path.rpartition("/")[0]] = made
             self.findings += findings
         for shared in (*self._defaults.values(), *(group.layer for group in self._groups)):
             self.findings += doubtful(shared, today)
@@ -101,7 +101,7 @@ class Layering:
 
     def resolve(self, low: tuple[Layer, ...], file: tuple[Layer, ...], own: Layer, serial: Serial | None) -> Resolved:
         """The device whose own layer is `own`, above the defaults of its file, groups, and the defaults of folders."""
-        braces = braced(own.values) or bool(own.overrides)
+        braces = not own.plain and (braced(own.values) or bool(own.overrides))
         findings = [*doubtful(own, self.today)] if braces else []
         below, templates = self._together((*low, *file), own.file)
         fields = laid(below, own, self.rules, self.today)

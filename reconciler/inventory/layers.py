@@ -15,13 +15,22 @@ WORDS = ("$labels", "$unset", "$lock", "$override", "$manage", "$replaces")
 """Keys that are never sent, and what they may be called: docs/inventory.md explains each."""
 
 
-def layer(name: str, file: str, where: str, value: Mapping[str, Json]) -> tuple[Layer, list[Finding]]:
-    """The layer that the mapping at `where` is, and what is wrong with its `$` words. `serial_number` is no value."""
-    plain = {key: inner for key, inner in value.items() if key[:1] != "$" and key != "serial_number"}
-    deep = ((key, inner) for key, inner in plain.items() if isinstance(inner, (dict, list)))
+def layer(
+    name: str, file: str, where: str, value: Mapping[str, Json], *, plain: bool = False
+) -> tuple[Layer, list[Finding]]:
+    """The layer that the mapping at `where` is, and what is wrong with its `$` words. `serial_number` is no value.
+
+    `plain` as in Document.
+    """
+    if plain:
+        values = dict(value)
+        values.pop("serial_number", None)
+        return Layer(name, file, where, values, plain=True), []
+    values = {key: inner for key, inner in value.items() if key[:1] != "$" and key != "serial_number"}
+    deep = ((key, inner) for key, inner in values.items() if isinstance(inner, (dict, list)))
     findings = [item for key, inner in deep for item in _misplaced(file, where, inner, (key,))]
-    if len(plain) + ("serial_number" in value) == len(value):
-        return Layer(name, file, where, plain), findings
+    if len(values) + ("serial_number" in value) == len(value):
+        return Layer(name, file, where, values), findings
     findings += _unknown_words(file, where, value)
     labels, wrong = _labels(file, where, value.get("$labels", {}))
     findings += wrong
@@ -36,7 +45,7 @@ def layer(name: str, file: str, where: str, value: Mapping[str, Json]) -> tuple[
         message = f"$manage is {kind(manage)}; expected apply, observe or pause"
         findings.append(Finding("RC604", message, "write one of the three", file, where + "/$manage"))
         manage = None
-    return Layer(name, file, where, plain, labels, unset, lock, tuple(overrides), manage), findings  # type: ignore[arg-type]  # one of Manage by now
+    return Layer(name, file, where, values, labels, unset, lock, tuple(overrides), manage), findings  # type: ignore[arg-type]  # one of Manage by now
 
 
 def _unknown_words(file: str, where: str, value: Mapping[str, Json]) -> Iterator[Finding]:

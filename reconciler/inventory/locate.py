@@ -60,7 +60,7 @@ def _counted(found: list[Finding]) -> Finding:
     return replace(first, message=f"{first.message} ({where})")
 
 
-def locate(findings: Iterable[Finding], paths: Mapping[str, Path]) -> list[Problem]:
+def locate(findings: Iterable[Finding], paths: Mapping[str, Path | str]) -> list[Problem]:
     """Each finding with its place. `paths` says where the files are whose names the findings use."""
     read: dict[str, tuple[Parsed, list[str]]] = {}
 

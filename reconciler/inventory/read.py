@@ -71,9 +71,8 @@ def documents(
 def _document(root: Path, file: str, problems: list[Problem]) -> Document | None:
     from reconciler.inventory.yaml_core import parse
 
-    path = Path(file)
-    name = display(root, path)
-    data = _bytes(path, name)
+    name = display(root, file)
+    data = _bytes(file, name)
     if isinstance(data, Problem):
         problems.append(data)
         return None
@@ -85,13 +84,15 @@ def _document(root: Path, file: str, problems: list[Problem]) -> Document | None
     problems += parsed.problems
     if parsed.value is ABSENT and parsed.problems:
         return None
-    return Document(name, path, parsed.value, parsed.damaged, parsed.values, parsed.marks, checksum(data))
+    places = parsed.values, parsed.marks, parsed.inside
+    plain = "$" not in text and "{" not in text and "\\" not in text
+    return Document(name, file, parsed.value, parsed.damaged, *places, checksum(data), plain)
 
 
 def contents(root: Path, files: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """The bytes of each file; none for one that cannot be read."""
     for file in files:
-        data = _bytes(Path(file), display(root, Path(file)))
+        data = _bytes(file, display(root, file))
         yield file, b"" if isinstance(data, Problem) else data
 
 
@@ -103,12 +104,7 @@ def look_closer(path: Path, name: str) -> Parsed:
     return parse("" if isinstance(text, Problem) else text, name, places=True)
 
 
-def field_sources(path: Path, file: str) -> dict[str, Source]:
-    """Where the values of a file stand, by pointer from its top."""
-    return {pointer: Source(file, *place) for pointer, place in look_closer(path, file).values.items()}
-
-
-def load(path: Path, name: str) -> str | Problem:
+def load(path: Path | str, name: str) -> str | Problem:
     """The text of a file, without BOM, its lines ending in LF. Never waits for a pipe, never reads a large file."""
     data = _bytes(path, name)
     return data if isinstance(data, Problem) else _text(data, name)
@@ -123,15 +119,15 @@ def _text(data: bytes, name: str) -> str | Problem:
     return text.replace("\r\n", "\n") if "\r" in text else text
 
 
-def _bytes(path: Path, name: str) -> bytes | Problem:
+def _bytes(path: Path | str, name: str) -> bytes | Problem:
     try:
         return _regular(path, name)
     except OSError as error:
         return unreadable(name, error)
 
 
-def _regular(path: Path, name: str) -> bytes | Problem:
-    if not stat.S_ISREG(path.stat().st_mode):
+def _regular(path: Path | str, name: str) -> bytes | Problem:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a hundred thousand times
         return _not_regular(name)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:

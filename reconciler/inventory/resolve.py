@@ -9,7 +9,7 @@ from reconciler.inventory.document import Candidate, Document, Finding
 from reconciler.inventory.layering import Layering, Stack, doubtful, not_for_many
 from reconciler.inventory.layers import layer
 from reconciler.inventory.merge import ListRules
-from reconciler.model import ABSENT, Device, Json, Serial, Source
+from reconciler.model import ABSENT, Device, Json, Manage, Serial, Source
 
 SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Cannot be `.` or `..`, and needs no escape in a path."""
@@ -41,7 +41,7 @@ def declared(documents: Iterable[Document], layering: Layering) -> tuple[list[Ca
     findings: list[Finding] = []
     first: dict[str, Candidate] = {}
     for document in documents:
-        stack = layering.stack(str(document.path))
+        stack = layering.stack(document.path)
         for item in _candidates(document, stack):
             if isinstance(item, Finding):
                 findings.append(item)
@@ -58,18 +58,16 @@ def declared(documents: Iterable[Document], layering: Layering) -> tuple[list[Ca
 
 def devices(candidates: Iterable[Candidate]) -> dict[Serial, Device]:
     """The candidates with a serial, as devices."""
-    return {
-        candidate.serial: Device(
-            candidate.serial,
-            {key: value for key, value in candidate.value.items() if key != "serial_number"},
-            candidate.source,
-            candidate.layers,
-            next((item.manage for item in reversed(candidate.layers) if item.manage), "apply"),
-            candidate.replaces,
-        )
-        for candidate in candidates
-        if candidate.serial is not None
-    }
+    return {item.serial: _device(item.serial, item) for item in candidates if item.serial is not None}
+
+
+def _device(serial: Serial, candidate: Candidate) -> Device:
+    fields = dict(candidate.value)
+    fields.pop("serial_number", None)
+    manage: Manage = "apply"
+    for item in candidate.layers:
+        manage = item.manage or manage
+    return Device(serial, fields, candidate.source, candidate.layers, manage, candidate.replaces)
 
 
 def _candidates(document: Document, stack: Stack) -> Iterator[Candidate | Finding]:
@@ -125,7 +123,7 @@ def _no_device(document: Document) -> Finding:
 def _candidate(document: Document, value: dict[str, Json], where: str, stack: Stack) -> Iterator[Candidate | Finding]:
     serial = value.get("serial_number")
     usable = Serial(serial) if isinstance(serial, str) and SERIAL.fullmatch(serial) else None
-    own, findings = layer("device", document.file, where, value)
+    own, findings = layer("device", document.file, where, value, plain=document.plain)
     yield from findings
     resolved = stack.resolved(own, usable)
     yield from resolved.findings

@@ -23,6 +23,8 @@ def resolved(text: str) -> Json:
     """The value of an unquoted scalar. Raises ValueError(code, message, fix) for a number that JSON cannot carry."""
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] in "~nNtTfF":
+        return text
     if _INTEGER.fullmatch(text):
         base = 8 if text[1:2] == "o" else 16 if text[1:2] == "x" else 10
         value = int(text, base) if len(text) <= _MAX_LENGTH else MAX_INTEGER + 1

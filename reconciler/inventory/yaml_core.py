@@ -21,6 +21,7 @@ from reconciler.inventory.syntax_words import explain
 from reconciler.model import ABSENT, Json, Problem, Source, Value
 
 _NOT_READ = "RC414"
+NO_PLAIN_KEY = MAYBE_NOT_A_STRING | {"<"}
 _DEVICES = frozenset({1, 3})
 """The depths of devices: a file, or an item of a list in it."""
 
@@ -52,10 +53,10 @@ def parse(text: str, file: str, *, places: bool = False) -> Parsed:
     """Read `text`, called `file` in problems. Never raises. A BOM must be gone and lines must end in LF already."""
     if not places:
         try:
-            return _parse(_Reading(text, file, places=False))
+            return _parse(_Reading(text, file, places=False, quick="\\" not in text))
         except _LookCloser:
             pass
-    return _parse(_Reading(text, file, places=True))
+    return _parse(_Reading(text, file, places=True, quick=False))
 
 
 class _LookCloser(Exception):
@@ -77,6 +78,7 @@ class _Reading:
     text: str
     file: str
     places: bool
+    quick: bool
     next: Callable[[], _Event] = field(init=False)
     problems: list[Problem] = field(default_factory=list)
     damaged: set[str] = field(default_factory=set)
@@ -84,6 +86,7 @@ class _Reading:
     keys: dict[str, Place] = field(default_factory=dict)
     raw: dict[str, str] = field(default_factory=dict)
     marks: list[Any] = field(default_factory=list)
+    inside: dict[str, dict[str, Any]] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     replaced: bool = False
 
@@ -133,7 +136,7 @@ def _parse(reading: _Reading) -> Parsed:
     except _Stop:
         value = ABSENT
     problems, damaged = tuple(reading.problems), frozenset(reading.damaged)
-    return Parsed(value, problems, damaged, reading.values, reading.keys, reading.raw, reading.marks)
+    return Parsed(value, problems, damaged, reading.values, reading.keys, reading.raw, reading.marks, reading.inside)
 
 
 def _without_forbidden(reading: _Reading) -> str:
@@ -189,21 +192,41 @@ def _node(reading: _Reading, event: _Event, path: _Path, depth: int) -> Json:
 
 def _sequence(reading: _Reading, path: _Path, depth: int) -> list[Json]:
     result: list[Json] = []
-    while type(event := reading.next()) is not SequenceEndEvent:
+    get, mark, quick = reading.next, reading.marks.append, reading.quick
+    while type(event := get()) is not SequenceEndEvent:
+        if quick and type(event) is ScalarEvent and event.anchor is None and event.tag is None:
+            text: str = event.value
+            if text[:1] not in MAYBE_NOT_A_STRING or not event.implicit[0]:
+                mark(event.start_mark)
+                result.append(text)
+                continue
         result.append(_node(reading, event, (path, len(result)), depth + 1))
     return result
 
 
 def _mapping(reading: _Reading, path: _Path, depth: int) -> dict[str, Json]:
     result: dict[str, Json] = {}
-    while type(event := reading.next()) is not MappingEndEvent:
-        key = _key(reading, event, path, depth)
-        inner = (path, key)
+    get, mark, quick = reading.next, reading.marks.append, reading.quick
+    inside: dict[str, Any] = {}
+    if depth in _DEVICES:
+        reading.inside[_spelled(path)] = inside
+    while type(event := get()) is not MappingEndEvent:
+        key: str = event.value if type(event) is ScalarEvent else ""
+        if not quick or key[:1] in NO_PLAIN_KEY or event.anchor is not None or event.tag is not None:
+            key = _key(reading, event, path, depth)
         if key in result:
-            _refuse_duplicate(reading, event, inner)
+            _refuse_duplicate(reading, event, (path, key))
         if reading.places:
-            reading.keys.setdefault(_spelled(inner), _place(event))
-        result[key] = _node(reading, reading.next(), inner, depth + 1)
+            reading.keys.setdefault(_spelled((path, key)), _place(event))
+        event = get()
+        inside[key] = event.start_mark
+        if quick and type(event) is ScalarEvent and event.anchor is None and event.tag is None:
+            text: str = event.value
+            if text[:1] not in MAYBE_NOT_A_STRING or not event.implicit[0]:
+                mark(event.start_mark)
+                result[key] = text
+                continue
+        result[key] = _node(reading, event, (path, key), depth + 1)
     return result
 
 

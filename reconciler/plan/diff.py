@@ -4,9 +4,10 @@ The law: for every device, snapshot + changes = desired; and a device that is eq
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from reconciler.brief import Columns, Fields
 from reconciler.canonical import canonical, sha256
 from reconciler.model import (
     ABSENT,
@@ -92,6 +93,7 @@ def standing(snapshot: Snapshot, changes: Iterable[Change]) -> tuple[Standing, .
 
 NOTHING = sha256({})
 """The fingerprint of a device without fields."""
+_UNKNOWN = DeviceState({})
 
 
 class _Rules:
@@ -108,13 +110,12 @@ class _Rules:
         self.merged = merged
         self.resend = resend
         self.patch = patch
-        self._named: dict[str, tuple[str, bool]] = {}
+        self._shapes: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[bool, ...]]] = {}
 
     def change(self, serial: Serial, device: Device | None, state: DeviceState | None) -> Change | None:
         if state is None:
             assert device is not None  # noqa: S101 - a serial comes from one side or the other
-            adopted = tuple(self._field(name, ABSENT, value) for name, value in device.fields.items())
-            return self._made(serial, Action.ADOPT, adopted, DeviceState({}), device)
+            return self._made(serial, Action.ADOPT, self._adopted(device.fields), _UNKNOWN, device)
         if device is not None:
             fields, again = self._needed(state, device.fields)
             action = Action.RESEND if again else Action.UPDATE
@@ -126,6 +127,16 @@ class _Rules:
         else:
             return self._made(serial, Action.RELEASE, (), state, None)
         return self._made(serial, action, fields, state, device) if fields or again else None
+
+    def _adopted(self, fields: Mapping[str, Json]) -> Fields:
+        names = tuple(fields)
+        if names not in self._shapes:
+            paths = tuple(map(join, names))
+            self._shapes[names] = paths, tuple(map(self.marks.sensitive, paths))
+        paths, sensitive = self._shapes[names]
+        count = len(paths)
+        found = Columns((ABSENT,) * count, tuple(fields.values()), (None,) * count, sensitive, (False,) * count)
+        return Fields(paths, lambda: found)
 
     def _needed(self, state: DeviceState, wanted: Mapping[str, Json]) -> tuple[tuple[FieldChange, ...], bool]:
         """What brings a device to what is wanted, and whether some of it is sent again."""
@@ -192,10 +203,7 @@ class _Rules:
         yield from tuple(self._inside(name, sent, whole)) or [self._field(name, sent, whole)]
 
     def _field(self, name: str, before: Value, after: Value) -> FieldChange:
-        if name not in self._named:
-            self._named[name] = join(name), self.marks.sensitive(join(name))
-        pointer, sensitive = self._named[name]
-        return FieldChange(pointer, before, after, sensitive=sensitive)
+        return self._at(join(name), before, after)
 
     def _at(self, pointer: str, before: Value, after: Value) -> FieldChange:
         return FieldChange(pointer, before, after, sensitive=self.marks.sensitive(pointer))
@@ -204,7 +212,7 @@ class _Rules:
         self,
         serial: Serial,
         action: Action,
-        fields: tuple[FieldChange, ...],
+        fields: Sequence[FieldChange],
         state: DeviceState,
         device: Device | None,
     ) -> Change:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
+from reconciler.brief import actions
 from reconciler.model import ABSENT, Action, Change, DeviceState, GuardCheck, Serial
 from reconciler.plan.freeze import frozen
 from reconciler.plan.lifecycle import lived
@@ -46,7 +47,7 @@ def guard(
     first adoption is not a change; neither is sending again what has no answer yet. `moment` is aware of its time
     zone. `servers` are the base URLs that the state was applied to and that this plan is for, "" where not known.
     """
-    known = [change for change in changes if change.action is not Action.ADOPT]
+    known = [changes[at] for at, action in enumerate(actions(changes)) if action is not Action.ADOPT]
     return (
         *limited(known, devices, limits, adopted=len(changes) - len(known)),
         _protected(known, devices, limits.protected),

@@ -4,12 +4,14 @@ The law: reading what was written gives an equal plan, but for the values of sec
 `refusals` and `summary` say again what `guards` and `changes` say, for programs that want no more.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from json.encoder import encode_basestring
 from typing import Any
 
+from reconciler.brief import actions, columns
 from reconciler.canonical import canonical
 from reconciler.change_json import (
     divergence_from_json,
@@ -42,7 +44,7 @@ def digest(changes: Iterable[Change]) -> str:
 
     Secrets are left out.
     """
-    return digest_of(digested(change) for change in changes)
+    return digest_of(digested(change).encode("utf-8", "surrogatepass") for change in changes)
 
 
 def digested(change: Change) -> str:
@@ -50,26 +52,27 @@ def digested(change: Change) -> str:
     head: dict[str, Json] = {"serial": change.serial, "action": change.action}
     head |= _swap_to_json(change)
     if change.action is Action.ADOPT and change.fields and len(head) == 2:  # noqa: PLR2004 - the most common, by hand
-        return ",".join(_adopted(field, change.serial) for field in change.fields)
+        return _adopted(change)
     rows = [head | field_to_json(replace(_shown(field), source=None)) for field in change.fields] or [head]
     return ",".join(map(canonical, rows))
 
 
-def _adopted(field: FieldChange, serial: Serial) -> str:
-    path = encode_basestring(field.path)
-    if field.sensitive:
-        return f'{{"action":"adopt","path":{path},"sensitive":true,"serial":"{serial}"}}'
-    value = field.after
-    text = encode_basestring(value) if type(value) is str else "" if value is ABSENT else canonical(value)
-    after = f'"after":{text},' if text else ""
-    return f'{{"action":"adopt",{after}"path":{path},"serial":"{serial}"}}'
+def _adopted(change: Change) -> str:
+    paths, found = columns(change.fields)
+    rows = []
+    for path, after, sensitive in zip(paths, found.after, found.sensitive, strict=True):
+        spelled = encode_basestring(after) if type(after) is str else "" if after is ABSENT else canonical(after)
+        text = f'"after":{spelled},' if spelled and not sensitive else ""
+        secret = '"sensitive":true,' if sensitive else ""
+        rows.append(f'{{"action":"adopt",{text}"path":{encode_basestring(path)},{secret}"serial":"{change.serial}"}}')
+    return ",".join(rows)
 
 
-def digest_of(rows: Iterable[str]) -> str:
+def digest_of(rows: Iterable[bytes]) -> str:
     """The digest of changes that contribute `rows`, in serial order."""
     total, between = sha256(b"["), b""
     for row in rows:
-        total.update(between + row.encode("utf-8", "surrogatepass"))
+        total.update(between + row)
         between = b","
     total.update(b"]")
     return total.hexdigest()
@@ -77,7 +80,8 @@ def digest_of(rows: Iterable[str]) -> str:
 
 def summary(plan: Plan) -> dict[str, int]:
     """How many devices each action concerns, how many need none, and how many are set aside."""
-    counts = {action.value: plan.actions.get(action, 0) for action in Action}
+    done = Counter(actions(plan.changes))
+    counts = {action.value: done[action] for action in Action}
     return counts | {"unchanged": plan.unchanged, "observed": len(plan.observed), "paused": len(plan.paused)}
 
 

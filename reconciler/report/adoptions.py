@@ -3,16 +3,17 @@
 Looks at each device once, and keeps the name of its file: there may be a million.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from click import style
 
+from reconciler.brief import actions, outlines
 from reconciler.model import Action, Change, Serial
 from reconciler.printable import dotted, printable
 from reconciler.report.fold import by_place
 from reconciler.report.lines import NAMED, VALUE, Merges, brief, colored, fields_counted, listed
-from reconciler.report.sections import Part, Section, actions
+from reconciler.report.sections import Part, Section
 
 
 def adoptions(changes: Sequence[Change], count: int, merges: Merges) -> Section:
@@ -20,7 +21,8 @@ def adoptions(changes: Sequence[Change], count: int, merges: Merges) -> Section:
 
     def part(share: int) -> Part:
         if count < share:
-            found = sorted(_adopted(changes), key=by_place)
+            mine = (at for at, action in enumerate(actions(changes)) if action is Action.ADOPT)
+            found = sorted((changes[at] for at in mine), key=by_place)
             width = max(len(change.serial) for change in found)
             return Part([*(brief([change], width, merges) for change in found), ""], more=True)
         fields, paths, files = _counted(changes)
@@ -47,7 +49,8 @@ class _Within:
         """These, too."""
         self.devices += other.devices
         self.files += other.files
-        self.first = sorted([*self.first, *other.first])[:NAMED]
+        if len(self.first) < NAMED or other.first[0] < self.first[-1]:
+            self.first = sorted([*self.first, *other.first])[:NAMED]
 
     def said(self) -> str:
         """`150 devices in 12 files: G-1, G-2, …`."""
@@ -57,35 +60,39 @@ class _Within:
         )
 
 
-def _adopted(changes: Sequence[Change]) -> Iterator[Change]:
-    return (changes[at] for at, action in enumerate(actions(changes)) if action is Action.ADOPT)
-
-
 def _counted(changes: Sequence[Change]) -> tuple[int, Sequence[str], Mapping[str, _Within]]:
     """How many fields, which ones, and the devices by file; the devices come in the order of their serials."""
     fields = 0
     names: dict[str, None] = {}
     files: dict[str, _Within] = {}
-    for change in _adopted(changes):
-        fields += len(change.fields)
-        paths: tuple[str, ...] | None = getattr(change.fields, "paths", None)
-        names.update(dict.fromkeys(paths if paths is not None else (field.path for field in change.fields)))
-        within = files.setdefault(change.source.file if change.source else "", _Within(files=1))
+    seen: set[tuple[str, ...]] = set()
+    for serial, action, file, paths in outlines(changes):
+        if action is not Action.ADOPT:
+            continue
+        fields += len(paths)
+        if paths not in seen:
+            seen.add(paths)
+            names.update(dict.fromkeys(paths))
+        within = files.setdefault(file, _Within(files=1))
         within.devices += 1
         if len(within.first) < NAMED:
-            within.first.append(change.serial)
+            within.first.append(serial)
     return fields, list(map(dotted, names)), files
 
 
 def _by_folder(files: Mapping[str, _Within], most: int) -> Mapping[str, _Within]:
     """By file, or by folders as deep as it takes to have no more than `most`; most devices first."""
     depth = max(file.count("/") for file in files) + 1
-    while True:
-        places: dict[str, _Within] = {}
-        for file, within in files.items():
-            parts = file.split("/")
-            folder = "/".join(parts[:depth] or ["."]) + ("/" if len(parts) > depth else "")
-            places.setdefault(printable(folder), _Within()).add(within)
-        if len(places) <= most or depth == 0:
-            return dict(sorted(places.items(), key=lambda place: (-place[1].devices, place[0])))
+    places: Mapping[str, _Within] = files
+    while len(places) > most and depth:
         depth -= 1
+        above: dict[str, _Within] = {}
+        for place, within in places.items():
+            parts = place.removesuffix("/").split("/")
+            folder = place if len(parts) <= depth else "/".join(parts[:depth] or ["."]) + "/"
+            above.setdefault(folder, _Within()).add(within)
+        places = above
+    shown: dict[str, _Within] = {}
+    for place, within in places.items():
+        shown.setdefault(printable(place), _Within()).add(within)
+    return dict(sorted(shown.items(), key=lambda place: (-place[1].devices, place[0])))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from reconciler.brief import actions, serials, shared
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Action, Change, FieldChange, Serial, Source, Value
 
@@ -46,7 +47,7 @@ def folded(changes: Iterable[Change], briefly: Container[Action] = ()) -> Folded
     tells how many different ones there are. Of changes that are told `briefly`, only causes are made.
     """
     lines: dict[tuple[Action, Source, str, bool], int] = {}
-    shared: dict[int, list[tuple[Serial, FieldChange]]] = {}
+    members: dict[int, list[tuple[Serial, FieldChange]]] = {}
     once: dict[object, FieldChange] = {}
     others: list[Change] = []
     told = array("l")
@@ -58,20 +59,22 @@ def folded(changes: Iterable[Change], briefly: Container[Action] = ()) -> Folded
 
     def tell(number: int, serial: Serial, field: FieldChange) -> None:
         same = once.setdefault((number, spelled(field.before), spelled(field.after)), field)
-        shared.setdefault(number, []).append((serial, same))
+        members.setdefault(number, []).append((serial, same))
 
-    for change in _in_order(changes):
-        if change.action in briefly:
-            for field in _shared(change):
-                tell(number(change.action, field), change.serial, field)
+    ordered = _in_order(changes)
+    known, common = serials(ordered), shared(ordered)
+    for at, action in enumerate(actions(ordered)):
+        if action in briefly:
+            for field in common(at):
+                tell(number(action, field), known[at], field)
         else:
-            others.append(change)
-            told.extend(number(change.action, field) for field in change.fields)
+            others.append(change := ordered[at])
+            told.extend(number(action, field) for field in change.fields)
     alike = _alike(others, told, tell)
     causes = [
-        Cause(action, source, path, tuple(shared[at]))
+        Cause(action, source, path, tuple(members[at]))
         for (action, source, path, _), at in lines.items()
-        if len(shared.get(at, ())) > 1
+        if len(members.get(at, ())) > 1
     ]
     return Folded(
         tuple(sorted(causes, key=lambda cause: (-len(cause.members), *_place(cause.source), cause.path, cause.action))),
@@ -104,19 +107,13 @@ def _alike(
     return alike
 
 
-def _in_order(changes: Iterable[Change]) -> Iterable[Change]:
+def _in_order(changes: Iterable[Change]) -> Sequence[Change]:
     """By serial, as they are in plans."""
     known = changes if isinstance(changes, Sequence) else list(changes)
-    serials: Sequence[Serial] = getattr(known, "serials", None) or [change.serial for change in known]
-    if all(one <= other for one, other in pairwise(serials)):
+    names = serials(known)
+    if all(one <= other for one, other in pairwise(names)):
         return known
-    return [known[index] for index in sorted(range(len(known)), key=serials.__getitem__)]
-
-
-def _shared(change: Change) -> Iterable[FieldChange]:
-    """The fields of a change that a line may say for other devices, too."""
-    found: Callable[[], Iterable[FieldChange]] | None = getattr(change.fields, "shared", None)
-    return found() if found else (field for field in change.fields if field.source and not field.own)
+    return [known[index] for index in sorted(range(len(known)), key=names.__getitem__)]
 
 
 def spelled(value: Value) -> object:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from click import style
 
+from reconciler.brief import actions
 from reconciler.model import Action, Change, Serial
 from reconciler.report.adoptions import adoptions
 from reconciler.report.fold import Cause, folded
@@ -25,7 +26,7 @@ from reconciler.report.lines import (
     who,
     whole,
 )
-from reconciler.report.sections import Part, Section, actions
+from reconciler.report.sections import Part, Section
 
 DETAILED_ADOPTIONS = 3
 """Up to so many adopted devices are shown with all their fields."""
@@ -36,9 +37,9 @@ BRIEFLY = frozenset({Action.ADOPT})
 Item = TypeVar("Item")
 
 
-def legend(actions: Container[Action]) -> list[str]:
+def legend(done: Container[Action]) -> list[str]:
     """The symbols of these actions."""
-    return ["  ".join(f"{colored(SYMBOLS[action])} {action}" for action in Action if action in actions), ""]
+    return ["  ".join(f"{colored(SYMBOLS[action])} {action}" for action in Action if action in done), ""]
 
 
 def full_lines(changes: Sequence[Change], merges: Merges) -> Iterator[str]:

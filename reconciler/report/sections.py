@@ -1,9 +1,7 @@
 """A section of a screen: lines that take the room they are given, and say what they leave out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from reconciler.model import Action, Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +19,3 @@ class Section:
 
     height: int
     part: Callable[[int], Part]
-
-
-def actions(changes: Sequence[Change]) -> Iterable[Action]:
-    """The action of each; without a look at changes that wait on disk."""
-    known: Iterable[Action] | None = getattr(changes, "actions", None)
-    return known if known is not None else (change.action for change in changes)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from click import style, unstyle
 
+from reconciler.brief import actions
 from reconciler.model import ABSENT, Action, Divergence, Plan, Serial
 from reconciler.printable import dotted, printable, value
 from reconciler.report.guards import guards_text, refusals_text
@@ -35,7 +36,7 @@ def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: 
     """The plan without the last section, of what the guards found, which takes `below` lines."""
     merges = merges_of(plan)
     head = [f"Only devices that match: {_cut(', '.join(plan.targets), full=full)}"] if plan.targets else []
-    head += legend(plan.actions) if plan.changes else []
+    head += legend(set(actions(plan.changes))) if plan.changes else []
     refused = [*refusals_text(plan.guards), ""] if refusals and plan.refusals else []
     tail = [*_paused(plan, full=full), *_standing(plan, full=full), *refused, summary_line(plan)]
     if full:
@@ -66,7 +67,7 @@ def summary_line(plan: Plan) -> str:
     aside = [f"{len(plan.observed):,} observed"] if plan.observed else []
     aside += [f"{len(plan.paused):,} paused"] if plan.paused else []
     if plan.changes:
-        counts = Counter(plan.actions)
+        counts = Counter(actions(plan.changes))
         parts = [f"{counts[action]:,} to {action}" for action in Action if counts[action] or action not in UNUSUAL]
         unchanged = ", ".join([f"{plan.unchanged:,} unchanged", *aside])
         return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged}."

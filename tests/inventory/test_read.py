@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.inventory.files import display
-from reconciler.inventory.read import MAX_BYTES, Reading, field_sources, load, read
+from reconciler.inventory.read import MAX_BYTES, Reading, load, look_closer, read
 from reconciler.model import Problem, Source
 
 DEVICE = "serial_number: AP-1\nstatus: active\n"
@@ -223,8 +223,8 @@ def test_the_places_of_single_fields_are_looked_up_when_a_plan_asks(inventory: P
     file = inventory / "a.yaml"
     file.write_text("serial_number: AP-1\nconfiguration:\n  vlan: 5\n")
 
-    places = field_sources(file, "inventory/a.yaml")
+    places = look_closer(file, "inventory/a.yaml").values
 
-    assert places["/configuration/vlan"] == Source("inventory/a.yaml", 3, 9)
+    assert places["/configuration/vlan"] == (3, 9)
     file.unlink()
-    assert field_sources(file, "inventory/a.yaml").keys() <= {""}
+    assert look_closer(file, "inventory/a.yaml").values.keys() <= {""}

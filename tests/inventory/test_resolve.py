@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from reconciler.inventory.document import Document
@@ -10,7 +8,7 @@ from reconciler.model import Device, Layer, Serial, Source
 
 def document(text: str, file: str = "a.yaml") -> Document:
     parsed = parse(text, file)
-    return Document(file, Path(file), parsed.value, parsed.damaged, parsed.values)
+    return Document(file, file, parsed.value, parsed.damaged, parsed.values)
 
 
 def told(*texts: str) -> list[tuple[str, str]]:
@@ -79,7 +77,7 @@ def test_other_shapes_are_refused(text: str, expected: tuple[str, str]) -> None:
 )
 def test_a_malformed_serial_is_refused(serial: str) -> None:
     value = {"serial_number": serial}
-    _, [finding] = resolve([Document("a.yaml", Path("a.yaml"), dict(value), frozenset(), parse("a: 1", "a").values)])
+    _, [finding] = resolve([Document("a.yaml", "a.yaml", dict(value), frozenset(), parse("a: 1", "a").values)])
 
     assert (finding.code, finding.pointer) == ("RC306", "/serial_number")
 
