@@ -296,6 +296,19 @@ def test_texts_are_filled_with_the_serial_number_and_labels_and_nothing_else(
     }
 
 
+def test_an_escape_in_a_text_says_what_it_stands_for(declare: Declare, resolve: Resolve) -> None:
+    text = r'''"\x24labels": {site: paris}
+name: "\x7b$labels.site}-\u007bserial_number}"'''
+    declare("a.yaml", f"serial_number: A\n{text}")
+    declare("b.yaml", 'serial_number: B\nname: "\\x7bserial_number\\x7d"')
+    declare("c.yaml", 'serial_number: C\nconfiguration:\n  "\\x24lock": 1')
+
+    found = resolve()
+
+    assert [found.desired.devices[Serial(serial)].fields["name"] for serial in "AB"] == ["paris-A", "B"]
+    assert [problem.code for problem in found.problems] == ["RC404"]
+
+
 def test_a_wrong_value_in_a_shared_line_is_told_once_with_the_number_of_devices(
     declare: Declare, resolve: Resolve
 ) -> None:

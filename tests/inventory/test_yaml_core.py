@@ -214,6 +214,9 @@ def test_a_good_text_pays_only_for_the_places_of_its_devices_and_the_others_can_
     where, closer = places(parsed.value, parsed.marks), parse(text, "a.yaml", places=True)
     assert {path: where(path) for path in closer.values} == closer.values
     assert where("/devices/1") is None
+    inside = {f"{device}/{key}": mark for device, marks in parsed.inside.items() for key, mark in marks.items()}
+    assert inside.keys() == {"/devices", "/devices/0/a", "/devices/0/b"}
+    assert {path: (mark.line + 1, mark.column + 1) for path, mark in inside.items()}.items() <= closer.values.items()
 
 
 def test_pointers_escape_slashes_and_tildes() -> None:
