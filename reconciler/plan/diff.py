@@ -255,10 +255,13 @@ def _above_lists(path: Iterable[str | int], document: Json) -> Iterator[str]:
 
 
 def _same(before: Json, after: Json) -> bool:
-    """Whether the canonical spelling is the same, which for most values can be told without spelling them."""
-    if type(before) is type(after) and isinstance(before, str | bool | int):
-        return before == after
-    return canonical(before) == canonical(after)
+    """Whether the canonical spelling is the same, which for most values can be told without spelling them.
+
+    What Python takes for different is spelled differently; what it takes for equal may yet be 1, 1.0 and true.
+    """
+    return before == after and (
+        type(before) is type(after) is str or repr(before) == repr(after) or canonical(before) == canonical(after)
+    )
 
 
 def _members(items: list[Json]) -> list[str]:
