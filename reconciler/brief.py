@@ -35,7 +35,8 @@ class Fields(Sequence[FieldChange]):
         return len(self.paths)
 
     def __iter__(self) -> Iterator[FieldChange]:
-        return fields(self.paths, self.columns())
+        for path, before, after, place, sensitive, own in zip(self.paths, *self.columns(), strict=True):
+            yield FieldChange(path, before, after, Source(*place) if place else None, sensitive, own)
 
     @overload
     def __getitem__(self, index: int) -> FieldChange: ...
@@ -49,12 +50,6 @@ class Fields(Sequence[FieldChange]):
 
     def __hash__(self) -> int:
         return hash(tuple(self))
-
-
-def fields(paths: Iterable[str], found: Columns) -> Iterator[FieldChange]:
-    """The fields that columns are about."""
-    for path, before, after, spot, sensitive, own in zip(paths, *found, strict=True):
-        yield FieldChange(path, before, after, Source(*spot) if spot else None, sensitive, own)
 
 
 def columns(changed: Sequence[FieldChange]) -> tuple[tuple[str, ...], Columns]:

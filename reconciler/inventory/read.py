@@ -1,6 +1,5 @@
 """Files -> documents. With `files`, all of this package that touches the disk, and never longer than it must."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -128,19 +127,16 @@ def _bytes(path: Path | str, name: str) -> bytes | Problem:
 
 
 def _regular(path: Path | str, name: str) -> bytes | Problem:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket, or a device that is not there
-            return _not_regular(name)
-        raise
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a hundred thousand times
+        return _not_regular(name)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return _not_regular(name)
         data = os.read(descriptor, min(status.st_size, MAX_BYTES) + 1)
     finally:
         os.close(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return _not_regular(name)
     if status.st_size > MAX_BYTES:
         message = f"the file is larger than 1 MiB ({status.st_size:,} bytes)"
         return Problem("RC106", message, "split it into several files", Source(name, 1))
