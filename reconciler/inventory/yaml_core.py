@@ -21,7 +21,7 @@ from reconciler.inventory.syntax_words import explain
 from reconciler.model import ABSENT, Json, Problem, Source, Value
 
 _NOT_READ = "RC414"
-NO_PLAIN_KEY = MAYBE_NOT_A_STRING | {"<"}
+_MAYBE_NO_KEY = MAYBE_NOT_A_STRING | {"<"}
 _DEVICES = frozenset({1, 3})
 """The depths of devices: a file, or an item of a list in it."""
 
@@ -75,6 +75,8 @@ _Path: TypeAlias = tuple[Any, str | int] | None
 
 @dataclass(slots=True)
 class _Reading:
+    """`quick`: nobody asks for places and no text has an escape, so that most scalars are what they look like."""
+
     text: str
     file: str
     places: bool
@@ -212,7 +214,7 @@ def _mapping(reading: _Reading, path: _Path, depth: int) -> dict[str, Json]:
         reading.inside[_spelled(path)] = inside
     while type(event := get()) is not MappingEndEvent:
         key: str = event.value if type(event) is ScalarEvent else ""
-        if not quick or key[:1] in NO_PLAIN_KEY or event.anchor is not None or event.tag is not None:
+        if not quick or key[:1] in _MAYBE_NO_KEY or event.anchor is not None or event.tag is not None:
             key = _key(reading, event, path, depth)
         if key in result:
             _refuse_duplicate(reading, event, (path, key))
