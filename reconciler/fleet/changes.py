@@ -53,7 +53,7 @@ def _value(value: Any) -> Value:  # noqa: ANN401 - what marshal gives
 def _shared(part: bytes) -> Sequence[FieldChange]:
     """Of many devices the same, which is what makes it worth telling."""
     rows = marshal.loads(part)  # noqa: S302 - our own, of this run
-    return [FieldChange(row[0], _value(row[1]), _value(row[2]), Source(*row[3]), *row[4:]) for row in rows]
+    return tuple(FieldChange(row[0], _value(row[1]), _value(row[2]), Source(*row[3]), *row[4:]) for row in rows)
 
 
 _ACTIONS = tuple(Action)
