@@ -64,11 +64,11 @@ class Profile(Watch):
 
     def document(self, command: str) -> dict[str, Any]:
         """The whole run up to now: its events in one that is called `command`, and names for the processes."""
-        self._add(command, self._began, time.monotonic(), self._pid, {})
+        whole = self._event(command, self._began, time.monotonic(), self._pid, {})
         workers = {event["pid"] for event in self._events} - {self._pid}
         names = {self._pid: "reconciler"} | dict.fromkeys(sorted(workers), "worker")
         named = [_named(pid, name) for pid, name in names.items()]
-        events = self._events[::-1]  # what ended last holds the others
+        events = [whole, *reversed(self._events)]  # what ended last holds the others
         events.sort(key=_outermost_first)
         return {"traceEvents": [*named, *events], "displayTimeUnit": "ms"}
 
@@ -78,10 +78,13 @@ class Profile(Watch):
             self._add(START, self._began, time.monotonic(), self._pid, {})
 
     def _add(self, name: str, began: float, ended: float, pid: int, found: dict[str, Any]) -> None:
+        self._events.append(self._event(name, began, ended, pid, found))
+
+    def _event(self, name: str, began: float, ended: float, pid: int, found: dict[str, Any]) -> dict[str, Any]:
         """Both ends are rounded alike, so that what lies in another event still does."""
         ts, end = (round((at - self._began) * 1e6) for at in (began, ended))
         event = {"name": name, "cat": "stage", "ph": "X", "ts": ts, "dur": end - ts, "pid": pid, "tid": pid}
-        self._events.append(event | {"args": found})
+        return event | {"args": found}
 
 
 def _named(pid: int, name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Inventory x state -> what a plan does, at the cost of what moved: read, resolve, validate and diff by parts."""
 
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -81,8 +82,21 @@ def sweep(run: Inquiry) -> Swept:
             if anew:
                 raise
         except OSError as error:
-            raise ReconcilerError(f"temporary files: {error.strerror or error}; {NO_ROOM}") from error
+            raise _failed(error) from error
     raise ReconcilerError(f"temporary files cannot be used; {NO_ROOM}")
+
+
+def _failed(error: OSError) -> ReconcilerError:
+    said = error.strerror or error
+    if error.errno in _LIMITS:
+        return ReconcilerError(
+            f"the system gives no more of what a plan needs: {said}; nothing was changed; raise the limit (ulimit), or"
+            " use fewer processes (the setting `processes`)"
+        )
+    return ReconcilerError(f"{error.filename or 'temporary files'}: {said}; {NO_ROOM}")
+
+
+_LIMITS = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 def _place(settings: Settings) -> Path | None:

@@ -158,3 +158,17 @@ def test_a_script_that_is_not_made_to_be_imported_runs_once(fleet: Settings, tmp
 
         assert ran.stderr == "Carry it out with: reconciler apply\n"
         assert ran.stdout.count(f"Plan: {DEVICES:,} to adopt") == 1
+
+
+def test_a_plan_that_gets_too_few_open_files_says_so(fleet: Settings, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -n 12; exec {COMMAND} plan --no-cache"],
+        cwd=fleet.root,
+        env=clean_environ() | {"HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "Too many open files; nothing was changed; raise the limit" in done.stderr
