@@ -67,5 +67,5 @@ def test_a_plan_is_the_same_with_an_index_without_one_and_of_the_fleet_as_a_whol
             valid += 1
             world.skipped += max(0, all_files - seen)
 
-    assert valid > STEPS / 2
+    assert valid > STEPS / 3, "too much of it ended in problems"
     assert world.skipped > 0, "the index spared nothing"
