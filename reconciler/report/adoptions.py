@@ -88,7 +88,7 @@ def _by_folder(files: Mapping[str, _Within], most: int) -> Mapping[str, _Within]
         depth -= 1
         above: dict[str, _Within] = {}
         for place, within in places.items():
-            parts = place.removesuffix("/").split("/")
+            parts = place.split("/")
             folder = place if len(parts) <= depth else "/".join(parts[:depth] or ["."]) + "/"
             above.setdefault(folder, _Within()).add(within)
         places = above

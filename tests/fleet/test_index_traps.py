@@ -1,7 +1,9 @@
 """What an index was once fooled by: a plan with one is still the plan without."""
 
 import errno
+import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -244,3 +246,27 @@ def test_a_group_that_still_selects_a_device_whose_file_did_not_move_is_not_said
 
     assert (indexed.stdout, indexed.stderr) == (alone.stdout, alone.stderr)
     assert "selects no device" not in alone.stderr
+
+
+def test_values_that_clash_and_devices_that_nobody_declares_are_found_whichever_files_were_read(
+    declare: Declare, run: Run, tmp_path: Path
+) -> None:
+    properties = {"mac": {"x-unique": True}, "uplink": {"x-references": True}, "serial_number": {"type": "string"}}
+    (tmp_path / "schema.json").write_text(json.dumps({"type": "object", "properties": properties}))
+    (tmp_path / "reconciler.toml").write_text('schema = "schema.json"\n')
+    for number in range(6):
+        declare(f"{number}.yaml", serial_number=f"S-{number}", mac=f"m{number}", uplink=f"S-{(number + 1) % 6}")
+    assert "6 to adopt" in run("plan").stdout
+
+    def problems() -> list[tuple[str, str]]:
+        ran = run("plan")
+        assert ran == run("plan", "--no-cache")
+        return re.findall(r"(?m)^inventory/(\d).yaml:\d+:\d+: .*\[(RC\d+)\]$", ran.stderr)
+
+    declare("4.yaml", serial_number="S-4", mac="M1", uplink="S-5")
+    assert problems() == [("4", "RC617")]
+    declare("4.yaml", serial_number="S-4", mac="m4", uplink="S-9")
+    assert problems() == [("4", "RC618")]
+    declare("4.yaml", serial_number="S-4", mac="m4", uplink="S-5")
+    (tmp_path / "inventory/2.yaml").unlink()
+    assert problems() == [("1", "RC618")]

@@ -210,6 +210,9 @@ def test_names_are_printable_whatever_they_are(tmp_path: Path) -> None:
 
     assert display(tmp_path, tmp_path / "x" / hostile) == "x/a\\n::error::\\x1b[31m\\xff\\u202e.yaml"
     assert display(tmp_path, Path("/elsewhere/a.yaml")) == "/elsewhere/a.yaml"
+    assert display(tmp_path, f"{tmp_path}/./x//../a.yaml") == "a.yaml"
+    assert display(tmp_path, f"{tmp_path}//a.yaml") == "a.yaml"
+    assert display(Path("/"), "/x/a.yaml") == "x/a.yaml"
     assert display(tmp_path, tmp_path.with_name(tmp_path.name + "x")) == f"{tmp_path}x"
 
 

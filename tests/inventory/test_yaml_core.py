@@ -93,7 +93,15 @@ def test_an_empty_value_is_null_and_an_empty_text_is_nothing() -> None:
         ("&k a: 1", ["1:1 RC203"]),
         ("*x : 1", ["1:1 RC207", "1:1 RC203"]),
         ("a:\n  <<: {b: 1}", ["2:3 RC204"]),
+        ("a: &x b", ["1:4 RC203"]),
+        ("[a, &x b]", ["1:5 RC203"]),
+        ("[a, &x 'b']", ["1:5 RC203"]),
         ("a: !!str 1", ["1:4 RC205"]),
+        ("a: !!str b", ["1:4 RC205"]),
+        ("a: ! b", ["1:4 RC205"]),
+        ("a: !x 'b'", ["1:4 RC205"]),
+        ("[a, !x b]", ["1:5 RC205"]),
+        ("!!str a: b", ["1:1 RC205"]),
         ("a: ! 1", ["1:4 RC205"]),
         ("a: !x [1]", ["1:4 RC205"]),
         ("!!map\na: 1", ["1:1 RC205"]),
@@ -205,7 +213,7 @@ def test_places_of_keys_values_and_spellings_are_kept_when_asked_for() -> None:
 
 
 def test_a_good_text_pays_only_for_the_places_of_its_devices_and_the_others_can_be_asked_for() -> None:
-    text = 'devices:\n- a: 1\n  b: {"c/~": [1, {d: 2}]}\n'
+    text = 'devices:\n- a: 1\n  b: {"c/~": [1, x, "y", {d: 2}]}\n'
     parsed = parse(text, "a.yaml")
 
     assert parsed.values == {"": (1, 1), "/devices/0": (2, 3)}

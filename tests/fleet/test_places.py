@@ -1,0 +1,78 @@
+"""Where a plan says that the value of a field is written, by either way of planning."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from conftest import Declare
+
+from reconciler import reconcile
+from reconciler.config import Settings, load
+from reconciler.model import Plan, Source
+from reconciler.report.text import plan_text
+
+SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {"pin": {"writeOnly": True}, "serial_number": {"type": "string"}},
+}
+
+
+def told(plan: Plan) -> dict[str, tuple[Source | None, bool, bool]]:
+    return {
+        field.path: (field.source, field.own, field.sensitive) for change in plan.changes for field in change.fields
+    }
+
+
+def planned(tmp_path: Path, serial: str) -> Plan:
+    settings: Settings = load(tmp_path, {"RECONCILER_SCHEMA": "schema.json"})
+    plan, other = reconcile.plan(settings), reconcile.plan(settings, targets=[serial])
+    assert told(plan) == told(other)
+    assert plan_text(plan, full=True) == plan_text(replace(other, targets=()), full=True)
+    return plan
+
+
+def test_adopted_fields_stand_where_they_are_decided(declare: Declare, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    declare("_defaults.yaml", "status: active\nnote: shared\nmap: {low: 1}\n")
+    declare(
+        "a.yaml",
+        """\
+        serial_number: A
+        pin: "1234"
+        "a/b": 1
+        "a~1b": 2
+        "c~d": 3
+        name: one
+        map: {own: 1}
+        $unset: [note]
+        $override: {name: {value: two, until: 2099-01-01, reason: a test}}
+        """,
+    )
+    own, shared = "inventory/a.yaml", "inventory/_defaults.yaml"
+
+    assert told(planned(tmp_path, "A")) == {
+        "/status": (Source(shared, 1, 9), False, False),
+        "/map": (Source(own, 7, 6), True, False),
+        "/pin": (Source(own, 2, 6), True, True),
+        "/a~1b": (Source(own, 3, 8), True, False),
+        "/a~01b": (Source(own, 4, 9), True, False),
+        "/c~0d": (Source(own, 5, 8), True, False),
+        "/name": (Source(own, 9, 27), True, False),
+    }
+
+
+def test_the_devices_of_a_list_have_places_of_their_own(declare: Declare, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    declare(
+        "all.yaml",
+        "defaults: {site: x}\ndevices:\n  - serial_number: A\n    name: a\n  - {serial_number: B, name: b}\n",
+    )
+    file = "inventory/all.yaml"
+
+    plan = planned(tmp_path, "*")
+
+    assert [[(field.source, field.own) for field in change.fields] for change in plan.changes] == [
+        [(Source(file, 1, 18), False), (Source(file, 4, 11), True)],
+        [(Source(file, 1, 18), False), (Source(file, 5, 30), True)],
+    ]
