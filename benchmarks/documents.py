@@ -70,11 +70,12 @@ def targets(fleets: Iterable[Measured]) -> Iterator[str]:
     by_fleet = {(one.devices, one.per_file): one for one in fleets}
     for target in TARGETS:
         one = by_fleet.get((target.devices, target.per_file))
-        files = "" if target.per_file == 1 else f" in files of {target.per_file:,}"
+        files = f"{target.devices:,}" + ("" if target.per_file == 1 else f" in files of {target.per_file:,}")
+        fleet = "any" if target.resource == "above" else files
         told = "not measured yet | "
         if one and target.work in one.figures:
             told = f"{_short(target.measured(one.figures))} | {'met' if target.met(one.figures) else '**missed**'}"
-        yield f"| {WORK[target.work].strip('*')} | {target.devices:,}{files} | {target} | {told} |"
+        yield f"| {WORK[target.work].strip('*')} | {fleet} | {target} | {told} |"
 
 
 def _by_size(fleets: Sequence[Measured], size: Callable[[Measured], str]) -> Iterator[str]:
