@@ -55,7 +55,7 @@ def main() -> None:
         rows = list(measured(folder, options.devices, options.runs))
     for document, table in (
         (README, _table(rows, options.devices, options.runs)),
-        (PERFORMANCE, "\n".join(_verdicts(rows))),
+        (PERFORMANCE, "\n".join(verdicts(rows))),
     ):
         print(table)
         begin, end = "<!-- apply -->", "<!-- /apply -->"
@@ -114,7 +114,7 @@ def _reconciler(folder: Path, *command: str, environ: dict[str, str]) -> None:
         raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr}")
 
 
-def _verdicts(rows: list[tuple[str, str, int, Cost]]) -> Iterator[str]:
+def verdicts(rows: list[tuple[str, str, int, Cost]]) -> Iterator[str]:
     """The targets, and what was measured."""
     yield from ("| `apply` of one field each, the server | target | measured | |", "|---|---|---:|---|")
     floors = {latency: cost.wall for latency, kind, _, cost in rows if kind == "no-journal"}

@@ -90,7 +90,7 @@ class Layer:
     """A file, or a part of one, that contributes values: defaults, a group, or the device itself.
 
     `pointer` leads from the top of `file` to the mapping that holds the values; `unset` and `lock` are pointers into
-    the fields, with where they stand in the file. `plain`: nothing in `values` is to be filled in.
+    the fields, with where they stand in the file. `plain`: it has no `$` words, and nothing is to be filled in.
     """
 
     name: str

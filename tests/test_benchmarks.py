@@ -125,6 +125,24 @@ def test_the_documents_show_the_figures_that_were_measured() -> None:
     assert documents.PLOT.read_text() == plot.svg(fleets)
 
 
+def test_what_apply_missed_is_told_as_missed() -> None:
+    def cost(wall: float) -> Cost:
+        return Cost(1.0, wall, 50.0)
+
+    once, later = apply.LATENCIES
+    rows = [
+        (once, "no-journal", 10_000, cost(2.0)),
+        (once, "apply", 10_000, cost(2.6)),
+        (later, "apply", 10_000, cost(8.0)),
+    ]
+
+    assert list(apply.verdicts([*rows, (later, "no-journal", 10_000, cost(8.0))]))[2:] == [
+        f"| {once} | ≥ 1,500 devices/s | 3,846 | met |",
+        f"| {once} | ≥ 80% of no journal | 77% | **missed** |",
+        f"| {later} | ≥ 1,500 devices/s | 1,250 | **missed** |",
+    ]
+
+
 def test_a_table_shows_each_figure_beside_its_floor_and_its_target() -> None:
     costs = {"imports": 0.1, "hash": 0.2, "no-op": 0.5}
     one = replace(figures(1_000), figures={name: replace(MOMENT, cpu=cpu) for name, cpu in costs.items()})

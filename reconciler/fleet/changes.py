@@ -1,6 +1,6 @@
-"""Changes as bytes: what processes hand to each other, and what waits on disk for its turn.
+"""Changes as what everybody asks and bytes for the rest: so processes hand them on, and so they wait on disk.
 
-Written and read by this very program in one run, never kept: so in Python's own spelling, which costs least.
+The bytes are written and read by this very program in one run, never kept: in Python's own spelling, which costs least.
 """
 
 import marshal
@@ -22,10 +22,11 @@ FEW = 4000
 """So many changes are a tuple."""
 
 Packed: TypeAlias = tuple[Serial, int, str, tuple[str, ...], tuple[bytes, bytes, bytes, bytes]]
-"""A change: its serial, the number of its action, its outline, and bytes in parts, of which most need one.
-
-These are: what it is judged by, the fields that it shares, all its fields, and what it contributes to the digest.
-"""
+"""A change: its serial, the number of its action, its file and paths, and bytes in parts, of which most need one."""
+_HEAD, _SHARED, _FIELDS, _ROWS = range(4)
+"""The parts: what it is judged by, the fields that it shares, all its fields, and what it contributes to the digest."""
+_BOUNDS = 5
+"""Where each part begins, and where the last one ends."""
 
 
 def packed(change: Change) -> Packed:
@@ -57,8 +58,6 @@ def _shared(part: bytes) -> Sequence[FieldChange]:
 
 
 _ACTIONS = tuple(Action)
-_PARTS = 5
-"""Bounds of a change."""
 
 
 class Changes(Waiting):
@@ -73,7 +72,7 @@ class Changes(Waiting):
         weakref.finalize(self, os.close, self._file)
         self.serials: list[Serial] = []
         self._kind = array("B")
-        self._bounds = array("Q")  # where each part of a change begins, and where the last one ends
+        self._bounds = array("Q")
         self._files: list[str] = []
         self._paths: list[tuple[str, ...]] = []
         self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -97,7 +96,7 @@ class Changes(Waiting):
 
     def shared(self, at: int) -> Sequence[FieldChange]:
         """Those of the fields changed there that a line of a file may say for other devices, too."""
-        return _shared(self._part(at, 1))
+        return _shared(self._part(at, _SHARED))
 
     def add(self, records: Iterable[Packed]) -> None:
         """Take more changes, in any order. A device that has one already gets another."""
@@ -128,26 +127,26 @@ class Changes(Waiting):
 
     def digest(self) -> str:
         """As plan_file.digest, once settled."""
-        return digest_of(self._part(index, 3) for index in range(len(self)))
+        return digest_of(self._part(index, _ROWS) for index in range(len(self)))
 
     def _select(self, indexes: Sequence[int]) -> None:
         self.serials = [self.serials[index] for index in indexes]
         self._files = [self._files[index] for index in indexes]
         self._paths = [self._paths[index] for index in indexes]
         self._kind = array("B", (self._kind[index] for index in indexes))
-        bounds = (self._bounds[_PARTS * index : _PARTS * (index + 1)] for index in indexes)
+        bounds = (self._bounds[_BOUNDS * index : _BOUNDS * (index + 1)] for index in indexes)
         self._bounds = array("Q", chain.from_iterable(bounds))
 
     def _part(self, index: int, part: int) -> bytes:
-        begin, end = self._bounds[_PARTS * index + part], self._bounds[_PARTS * index + part + 1]
+        begin, end = self._bounds[_BOUNDS * index + part], self._bounds[_BOUNDS * index + part + 1]
         return os.pread(self._file, end - begin, begin)
 
     def _columns(self, index: int) -> Columns:
-        before, after, *others = marshal.loads(self._part(index, 2))  # noqa: S302 - our own, of this run
+        before, after, *others = marshal.loads(self._part(index, _FIELDS))  # noqa: S302 - our own, of this run
         return Columns([*map(_value, before)], [*map(_value, after)], *others)
 
     def _made(self, index: int) -> Change:
-        head = marshal.loads(self._part(index, 0))  # noqa: S302 - our own, of this run
+        head = marshal.loads(self._part(index, _HEAD))  # noqa: S302 - our own, of this run
         before, after, unknown, place, replaces, kept, waits_for = head
         return Change(
             self.serials[index],

@@ -198,12 +198,13 @@ class Surveyor:
 
         def where(device: Device, paths: Sequence[str]) -> tuple[Sequence[Spot], Sequence[bool]]:
             own = device.layers[-1]
-            plain = files[own.file].inside[own.pointer] if not own.unset and not own.overrides else {}
+            inside = files[own.file].inside  # of another file, if two are called the same in messages
+            there = inside.get(own.pointer, {}) if not own.unset and not own.overrides else {}
             spots: list[Spot] = []
             alone: list[bool] = []
             for path in paths:
-                if (key := path[1:]) in plain and "/" not in key and "~" not in key:
-                    mark = plain[key]  # as origin would say, of nearly all that is adopted
+                if (key := path[1:]) in there and "/" not in key and "~" not in key:
+                    mark = there[key]  # as origin would say, of nearly all that is adopted
                     spots.append((own.file, mark.line + 1, mark.column + 1))
                     alone.append(True)
                 else:

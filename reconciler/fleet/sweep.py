@@ -78,7 +78,7 @@ def sweep(run: Inquiry) -> Swept:
                 return _Sweep(run, stack).swept(where, anew=anew)
         except (Anew, sqlite3.Error):
             continue
-        except (LookupError, TypeError, ValueError):  # what no plan writes into an index was there
+        except (ArithmeticError, LookupError, TypeError, ValueError):  # what no plan writes into an index was there
             if anew:
                 raise
         except OSError as error:

@@ -48,7 +48,7 @@ class Document:
     """What one file holds. `value` is ABSENT if the file has none, or cannot be understood to its end.
 
     `file` is its name in messages, `path` an absolute one; `damaged`, `places`, `marks` and `inside` are `damaged`,
-    `values`, `marks` and `inside` of Parsed; `sum` is that of the file's bytes. `plain`: there is no `$` and no brace
+    `values`, `marks` and `inside` of Parsed; `sum` is that of the file's bytes. `plain`: there is no `$` and no `{`
     in it, nor an escape that could stand for one, so that it holds no `$` word and nothing to be filled in.
     """
 

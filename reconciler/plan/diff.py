@@ -93,7 +93,7 @@ def standing(snapshot: Snapshot, changes: Iterable[Change]) -> tuple[Standing, .
 
 NOTHING = sha256({})
 """The fingerprint of a device without fields."""
-_UNKNOWN = DeviceState({})
+_NEW = DeviceState({})
 
 
 class _Rules:
@@ -115,7 +115,7 @@ class _Rules:
     def change(self, serial: Serial, device: Device | None, state: DeviceState | None) -> Change | None:
         if state is None:
             assert device is not None  # noqa: S101 - a serial comes from one side or the other
-            return self._made(serial, Action.ADOPT, self._adopted(device.fields), _UNKNOWN, device)
+            return self._made(serial, Action.ADOPT, self._adopted(device.fields), _NEW, device)
         if device is not None:
             fields, again = self._needed(state, device.fields)
             action = Action.RESEND if again else Action.UPDATE

@@ -62,11 +62,11 @@ def folded(changes: Iterable[Change], briefly: Container[Action] = ()) -> Folded
         members.setdefault(number, []).append((serial, same))
 
     ordered = _in_order(changes)
-    known, common = serials(ordered), shared(ordered)
+    names, common = serials(ordered), shared(ordered)
     for at, action in enumerate(actions(ordered)):
         if action in briefly:
             for field in common(at):
-                tell(number(action, field), known[at], field)
+                tell(number(action, field), names[at], field)
         else:
             others.append(change := ordered[at])
             told.extend(number(action, field) for field in change.fields)

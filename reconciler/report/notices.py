@@ -53,7 +53,8 @@ def _placed(group: Sequence[Change]) -> Iterator[tuple[Source, Sequence[Change]]
         lines = defaultdict(list, {change.source: [*range(len(change.fields))]})
     for source, numbers in lines.items():
         if source:
-            yield source, [replace(each, fields=tuple(each.fields[n] for n in numbers)) for each in group]
+            chosen = ((each, tuple(each.fields)) for each in group)
+            yield source, [replace(each, fields=tuple(fields[n] for n in numbers)) for each, fields in chosen]
 
 
 def _title(devices: int) -> str:

@@ -179,6 +179,22 @@ def test_an_index_that_holds_what_no_plan_writes_is_made_anew(
     assert ran.code == 0
 
 
+def test_an_index_whose_numbers_are_used_up_is_made_anew(
+    declare: Declare, run: Run, applied: Callable[[str], None], tmp_path: Path
+) -> None:
+    declare("a.yaml", serial_number="AP-1")
+    applied("AP-1")
+    with closing(sqlite3.connect(index_of(tmp_path))) as index, index:
+        index.execute("UPDATE file SET id = ?", (2**63 - 1,))
+        index.execute("UPDATE device SET file = ?", (2**63 - 1,))
+    declare("b.yaml", serial_number="AP-2")
+
+    ran = run("plan")
+
+    assert ran == run("plan", "--no-cache")
+    assert "1 to adopt" in ran.stdout
+
+
 def test_plans_go_without_an_index_where_there_is_no_room_for_one(
     declare: Declare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

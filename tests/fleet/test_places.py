@@ -9,6 +9,7 @@ from conftest import Declare
 from reconciler import reconcile
 from reconciler.config import Settings, load
 from reconciler.model import Plan, Source
+from reconciler.plan.plan_file import to_json
 from reconciler.report.text import plan_text
 
 SCHEMA = {
@@ -76,3 +77,24 @@ def test_the_devices_of_a_list_have_places_of_their_own(declare: Declare, tmp_pa
         [(Source(file, 1, 18), False), (Source(file, 4, 11), True)],
         [(Source(file, 1, 18), False), (Source(file, 5, 30), True)],
     ]
+
+
+def test_two_files_that_messages_call_the_same_are_planned(declare: Declare, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    declare("a\x01.yaml", "devices: [{serial_number: A, name: x}]")
+    declare("a\\x01.yaml", "serial_number: B\nname: y")
+
+    plan = reconcile.plan(load(tmp_path, {"RECONCILER_SCHEMA": "schema.json"}))
+
+    assert [change.serial for change in plan.changes] == ["A", "B"]
+
+
+def test_a_secret_of_a_first_plan_is_not_shown(declare: Declare, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    declare("a.yaml", "serial_number: A\npin: hunter2\n")
+
+    plan = planned(tmp_path, "A")
+
+    assert "hunter2" not in plan_text(plan, full=True)
+    assert "hunter2" not in json.dumps(to_json(plan))
+    assert "(sensitive)" in plan_text(plan)

@@ -301,11 +301,12 @@ def test_an_escape_in_a_text_says_what_it_stands_for(declare: Declare, resolve: 
 name: "\x7b$labels.site}-\u007bserial_number}"'''
     declare("a.yaml", f"serial_number: A\n{text}")
     declare("b.yaml", 'serial_number: B\nname: "\\x7bserial_number\\x7d"')
+    declare("d.yaml", "serial_number: D\nname: x-{serial_number}")
     declare("c.yaml", 'serial_number: C\nconfiguration:\n  "\\x24lock": 1')
 
     found = resolve()
 
-    assert [found.desired.devices[Serial(serial)].fields["name"] for serial in "AB"] == ["paris-A", "B"]
+    assert [found.desired.devices[Serial(serial)].fields["name"] for serial in "ABD"] == ["paris-A", "B", "x-D"]
     assert [problem.code for problem in found.problems] == ["RC404"]
 
 

@@ -47,6 +47,21 @@ def test_a_second_plan_is_empty_whatever_becomes_of_removed_fields(
     assert diff(desired({AP: new}), applied({AP: reached}), removed=removed, merged=lambda _: merge) == ()
 
 
+def test_the_order_of_keys_in_a_list_is_no_change_and_the_type_of_a_number_is_one() -> None:
+    held: list[Json] = [{"a": 1, "b": 2}]
+    assert diff(desired({AP: {"list": [{"b": 2, "a": 1}]}}), applied({AP: {"list": held}})) == ()
+    others: list[dict[str, Json]] = [{"a": 1.0, "b": 2}, {"a": True, "b": 2}]
+    for other in others:
+        [change] = diff(desired({AP: {"list": [other]}}), applied({AP: {"list": held}}))
+        assert after(change) == [("/list", held, [other])]
+
+
+def test_a_secret_of_a_new_device_is_one() -> None:
+    [change] = diff(desired({AP: {"name": "a", "pin": "1"}}), applied({}), marks=Marks(secret=frozenset({"/pin/x"})))
+
+    assert [(field.path, field.sensitive) for field in change.fields] == [("/name", False), ("/pin", True)]
+
+
 def test_a_new_device_is_adopted_with_all_declared_fields() -> None:
     [change] = diff(desired({AP: {"name": "Lobby", "configuration": {"channel": 6}}}), applied({}))
 
