@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.brief import Columns, Fields, columns
+from reconciler.brief import Columns, Fields, columns, shared
 from reconciler.fleet.changes import Changes, packed
 from reconciler.model import ABSENT, Action, Change, FieldChange, Plan, Serial, Source
 from reconciler.plan.guard import guard
@@ -86,6 +86,18 @@ def test_what_is_forgotten_is_as_if_it_had_never_been_there(changes: list[Change
     found.settled()
 
     assert list(found) == list(waiting([change for change in changes if change.serial not in gone]))
+
+
+def test_what_a_device_says_for_itself_is_not_shared_and_neither_is_what_stands_nowhere() -> None:
+    line = Source("a.yaml", 1)
+    fields = (
+        FieldChange("/own", ABSENT, 1, line, own=True),
+        FieldChange("/shared", ABSENT, 1, line),
+        FieldChange("/nowhere", ABSENT, 1),
+    )
+    found = waiting([Change(Serial("A"), Action.ADOPT, fields, "", "")])
+
+    assert list(found.shared(0)) == [fields[1]] == list(shared(list(found))(0))
 
 
 @given(st.lists(FIELDS, max_size=4))

@@ -63,6 +63,18 @@ def test_adopted_fields_stand_where_they_are_decided(declare: Declare, tmp_path:
     }
 
 
+def test_keys_that_pointers_spell_alike_have_places_of_their_own(declare: Declare, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    declare("a.yaml", 'serial_number: A\n"a~1b": 1\n"a/b": 2\n"~0": 3\n"~": 4\n')
+
+    assert [(path, source and source.line) for path, (source, _, _) in told(planned(tmp_path, "A")).items()] == [
+        ("/a~01b", 2),
+        ("/a~1b", 3),
+        ("/~00", 4),
+        ("/~0", 5),
+    ]
+
+
 def test_the_devices_of_a_list_have_places_of_their_own(declare: Declare, tmp_path: Path) -> None:
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     declare(
