@@ -68,7 +68,10 @@ class Standpoint:
 
     def held(self, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
         """How those of these devices stand that the state has."""
-        return held(self._copy, serials) if self._copy else self._again(serials).devices
+        if self._copy:
+            return held(self._copy, serials)
+        found = self._again(serials).devices  # and those that were touched since, whom nobody asked about
+        return {serial: found[serial] for serial in serials if serial in found}
 
     def moved_on(self, index: Index) -> frozenset[Serial]:
         """Look again, at what is `extra`, too; which devices were touched since the last look."""

@@ -21,8 +21,10 @@ from conftest import Declare, Run
 from reconciler import reconcile
 from reconciler.config import load
 from reconciler.fleet import sweep
+from reconciler.fleet.standpoint import Standpoint
+from reconciler.index import Index
 from reconciler.inventory.files import Folder, folders
-from reconciler.model import Problem
+from reconciler.model import Action, Problem, Serial
 from reconciler.plan.plan_file import to_json
 from reconciler.sandbox.server import Sandbox
 from reconciler.watch import Advance, Watch
@@ -286,3 +288,33 @@ def test_values_that_clash_and_devices_that_nobody_declares_are_found_whichever_
     declare("4.yaml", serial_number="S-4", mac="m4", uplink="S-5")
     (tmp_path / "inventory/2.yaml").unlink()
     assert problems() == [("1", "RC618")]
+
+
+@pytest.mark.parametrize("settled", ["first", "second"])
+def test_a_device_that_is_applied_while_a_plan_is_at_its_end_is_not_released(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, settled: str
+) -> None:
+    for serial in ("AP-1", "AP-2"):
+        declare(f"{serial}.yaml", serial_number=serial, status="active")
+        sandbox.seed(serial)
+    apply = ("apply", "--auto-approve", "--target", "AP-1")
+    if settled == "second":
+        assert run(*apply, environ=sandbox.environ).code == 0
+        apply = (*apply[:-1], "AP-2")
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    reconcile.plan(settings)
+    struck: list[int] = []
+    moved_on = Standpoint.moved_on
+
+    def moved(self: Standpoint, index: Index) -> frozenset[Serial]:
+        touched = moved_on(self, index)
+        if not touched and not struck:
+            struck.append(run(*apply, environ=sandbox.environ).code)
+        return touched
+
+    monkeypatch.setattr(Standpoint, "moved_on", moved)
+
+    plan = reconcile.plan(settings)
+
+    assert struck == [0]
+    assert [change.serial for change in plan.changes if change.action is not Action.ADOPT] == []
