@@ -199,3 +199,25 @@ def test_a_pyproject_that_only_mentions_us_is_somebody_elses(tmp_path: Path) -> 
 def test_a_bad_variable_is_blamed_on_the_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="RECONCILER_BASE_URL: base_url is"):
         settings(tmp_path, "", {"RECONCILER_BASE_URL": "nonsense"})
+
+
+def test_the_cache_lies_where_the_environment_says_and_never_in_the_repository(tmp_path: Path) -> None:
+    home, checkout = tmp_path / "home", tmp_path / "checkout"
+    root = checkout / "site"
+    root.mkdir(parents=True)
+    (checkout / ".git").mkdir()
+    (tmp_path / "link").symlink_to(checkout)
+
+    assert load(root, {"HOME": f"{home}"}).cache == home / ".cache" / "reconciler"
+    assert load(root, {"HOME": f"{home}", "XDG_CACHE_HOME": "/elsewhere"}).cache == Path("/elsewhere/reconciler")
+    assert load(root, {"HOME": f"{home}", "RECONCILER_CACHE": "/given"}).cache == Path("/given")
+    assert load(root, {"HOME": f"{checkout}"}).cache is None
+    assert load(root, {"XDG_CACHE_HOME": f"{tmp_path}/link/x"}).cache is None
+    for inside in (f"{root}/c", f"{checkout}/c", f"{tmp_path}/link/c", f"{tmp_path}/x/../checkout"):
+        with pytest.raises(ConfigError, match="inside of the repository"):
+            load(root, {"RECONCILER_CACHE": inside})
+    for relative in ("~/c", "c", "../c", "/\0"):
+        with pytest.raises(ConfigError, match="expected an absolute path"):
+            load(root, {"RECONCILER_CACHE": relative})
+    with pytest.raises(ConfigError, match='unknown key "cache"'):
+        settings(root, 'cache = "/given"')

@@ -71,7 +71,10 @@ class Settings:
     on_removed: OnRemovedSettings = field(default_factory=OnRemovedSettings)
     ci: CiSettings = field(default_factory=CiSettings)
     cache: Path | None = None
-    """The folder of what is worth keeping between runs, and not keeping at all; None: none."""
+    """The folder of what is worth keeping between runs, and not keeping at all; None: none.
+
+    The environment's alone: whoever may edit the file may commit a folder, too, which would tell us what we have read.
+    """
     processes: int = 0
     """How many read the inventory; 0: one for each processor."""
 
@@ -96,17 +99,31 @@ def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) 
         settings,
         inventory=root / settings.inventory,
         schema=root / schema if settings.schema or schema.exists() else None,
-        cache=root / settings.cache if settings.cache else _cache(environ),
+        cache=_cache(root, environ),
     )
     _check(settings, name or "the environment")
     return settings
 
 
-def _cache(environ: Mapping[str, str]) -> Path | None:
-    """Outside of the repository: what others commit there must not tell us what we have read."""
+def _cache(root: Path, environ: Mapping[str, str]) -> Path | None:
+    """Outside of the repository. Raises ConfigError where the variable names a folder inside."""
+    repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+    if given := environ.get(_CACHE):
+        if not given.startswith("/") or "\0" in given:
+            raise ConfigError(f"{_CACHE} is {given!r}; expected an absolute path")
+        if Path(given).resolve().is_relative_to(repository):
+            raise ConfigError(
+                f"{_CACHE} is {given}, inside of the repository, where a pull request could say what was read before;"
+                " name a folder outside"
+            )
+        return Path(given)
     home = environ.get("HOME", "")
     folder = environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "")
-    return Path(folder) / "reconciler" if folder.startswith("/") else None
+    outside = folder.startswith("/") and not Path(folder).resolve().is_relative_to(repository)
+    return Path(folder) / "reconciler" if outside else None
+
+
+_CACHE = "RECONCILER_CACHE"
 
 
 _VARIABLES = {
@@ -114,7 +131,6 @@ _VARIABLES = {
     "schema": "RECONCILER_SCHEMA",
     "state": "RECONCILER_STATE",
     "base_url": "RECONCILER_BASE_URL",
-    "cache": "RECONCILER_CACHE",
 }
 
 
@@ -157,7 +173,7 @@ def _table(file: Path) -> tuple[dict[str, Any], str]:
 def _build(kind: Any, table: Mapping[str, Any], name: str, prefix: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """`kind` from a TOML table; every key must be one of its fields, and of its type."""
     hints = get_type_hints(kind)
-    known = [item.name for item in fields(kind) if item.name not in {"root", "file"}]
+    known = [item.name for item in fields(kind) if item.name not in {"root", "file", "cache"}]
     values = dict(given)
     for key, value in table.items():
         if key not in known:
@@ -223,7 +239,7 @@ def _nested(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
 
 def _check(settings: Settings, name: str) -> None:
     """Raise ConfigError for values that are of the right type and still cannot be meant."""
-    for text in (str(settings.inventory), str(settings.schema), settings.state, str(settings.cache)):
+    for text in (str(settings.inventory), str(settings.schema), settings.state):
         if "\0" in text:
             raise ConfigError(f"{name}: {text!r} is no path")
     api = settings.api

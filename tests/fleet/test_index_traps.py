@@ -221,7 +221,7 @@ def test_a_layer_that_was_another_while_the_files_were_read_is_not_remembered(
     sandbox.seed("AP-1")
     declare("ap.yaml", serial_number="AP-1")
     declare("_defaults.yaml", "status: active\n")
-    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache", "RECONCILER_PROCESSES": f"{processes}"})
+    settings = replace(load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"}), processes=processes)
     monkeypatch.setattr(sweep, "ALONE", 0)
 
     class Meanwhile(Watch):

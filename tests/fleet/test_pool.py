@@ -141,22 +141,24 @@ def test_a_process_that_is_killed_is_told_of_with_a_way_out(planning: subprocess
 
 
 def test_a_script_that_is_not_made_to_be_imported_runs_once(fleet: Settings, tmp_path: Path) -> None:
+    (fleet.root / "two.toml").write_text("processes = 2\n")
     script = tmp_path / "script.py"
     script.write_text(
-        'import sys\nfrom reconciler.__main__ import main\nsys.argv[1:] = ["plan", "--no-cache"]\nmain()\n'
+        "import sys\nfrom reconciler.__main__ import main\n"
+        'sys.argv[1:] = ["--config", "two.toml", "plan", "--no-cache"]\nmain()\n'
     )
     for arguments, stdin in (([script], ""), (["-"], script.read_text())):
         ran = subprocess.run(
             [sys.executable, *arguments],
             cwd=fleet.root,
-            env=clean_environ() | {"RECONCILER_PROCESSES": "2"},
+            env=clean_environ(),
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
         )
 
-        assert ran.stderr == "Carry it out with: reconciler apply\n"
+        assert ran.stderr == "Carry it out with: reconciler --config two.toml apply\n"
         assert ran.stdout.count(f"Plan: {DEVICES:,} to adopt") == 1
 
 

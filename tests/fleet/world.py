@@ -61,7 +61,7 @@ class World:
         (self.root / "reconciler.toml").write_text("\n".join(f"{key} = {value}" for key, value in self.toml.items()))
 
     def settings(self) -> Settings:
-        return load_settings(self.root, {"XDG_CACHE_HOME": str(self.root / "cache")})
+        return load_settings(self.root, {"XDG_CACHE_HOME": f"{self.root}.cache"})
 
     def files(self) -> list[Path]:
         return sorted(self.inventory.rglob("[!_]*.yaml"))
@@ -217,7 +217,7 @@ class World:
         self.file().write_text(self.chance.choice(["a: [", "", "- 1", "serial_number: 5"]))
 
     def damage(self) -> None:
-        for index in (self.root / "cache").rglob("*.db"):
+        for index in Path(f"{self.root}.cache").rglob("*.db"):
             content = bytearray(index.read_bytes())
             at = self.chance.randrange(len(content))
             index.write_bytes(self.chance.choice([bytes(content[:at]), b"", os.urandom(5000)]))
