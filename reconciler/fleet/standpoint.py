@@ -1,9 +1,9 @@
 """The state as one run sees it: how devices stand, and which were touched while it looked."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from reconciler.canonical import canonical, checksum
@@ -35,17 +35,18 @@ class Known(Mapping[Serial, DeviceState]):
 
 
 class Standpoint:
-    """A state beside an index. `look` is the last look at it, `extra` are devices it may hold that no file declares.
+    """A state beside an index, at the moment of `look`. `extra` are devices it may hold that no file declares.
 
-    A copy of it is made where everything is looked at, and where several processes look; it goes with `stack`.
+    A copy of it is made where everything is looked at, where several processes look, and where somebody writes
+    meanwhile: then its moment is ours, so that no apply can keep a plan from its end. It goes with `stack`.
     """
 
     def __init__(self, backend: Backend, index: Index, check: Callable[[Head], None], stack: ExitStack) -> None:
         self._backend, self._stack = backend, stack
-        self._copy: Path | None = None
+        self._copy: tuple[Path, Look] | None = None
         meta = index.meta()
         if "head" not in meta:
-            self.look = self._copied()
+            _, self.look = self._copied()
             check(self.look.head)
             self.extra = set(everyone(self.copy))
             return
@@ -61,25 +62,32 @@ class Standpoint:
     @property
     def copy(self) -> Path:
         """The file of a copy."""
-        if self._copy is None:
-            self._copied()
-        assert self._copy is not None  # noqa: S101 - just made
-        return self._copy
+        return self._copied()[0]
 
     def held(self, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
         """How those of these devices stand that the state has."""
         if self._copy:
-            return held(self._copy, serials)
+            return held(self._copy[0], serials)
         found = self._again(serials).devices  # and those that were touched since, whom nobody asked about
         return {serial: found[serial] for serial in serials if serial in found}
 
     def moved_on(self, index: Index) -> frozenset[Serial]:
-        """Look again, at what is `extra`, too; which devices were touched since the last look."""
-        self._copy = None
+        """The devices that were touched since the last look, and have to be looked at again, which happens once.
+
+        If there are none, the last look is at what is `extra`, too.
+        """
         self.extra = set(index.undeclared(self.extra))
-        self.look = self._again(self.extra)
-        self.extra |= self.look.touched
-        return self.look.touched
+        if self._copy is None or self._copy[1].head != self.look.head:
+            look = self._again(self.extra)
+            if not look.touched:
+                self.look = look
+                return frozenset()
+            _, moment = self._copied()
+            touched, self.look = self._again(()).touched, moment
+            self.extra |= touched
+            return touched
+        self.look = replace(self.look, devices=held(self._copy[0], [*self.extra]))
+        return frozenset()
 
     def gone(self, index: Index) -> dict[Serial, DeviceState]:
         """The devices that the state has and no file declares, once it has not moved on."""
@@ -88,17 +96,18 @@ class Standpoint:
 
     def known(self, serials: Sequence[Serial]) -> Known:
         """The devices of the state; these can be looked up, and those that are gone."""
-        return Known({**self.look.devices, **self._again(serials).devices}, self.look.count)
+        return Known({**self.look.devices, **self.held(serials)}, self.look.count)
 
     def meta(self) -> dict[str, str]:
         """What the next run has to know."""
         return {"head": json.dumps(asdict(self.look.head)), "mark": self.look.mark}
 
-    def _copied(self) -> Look:
-        self._copy, look = self._stack.enter_context(copied(self._backend))
-        return look
+    def _copied(self) -> tuple[Path, Look]:
+        if self._copy is None:
+            self._copy = self._stack.enter_context(copied(self._backend))
+        return self._copy
 
-    def _again(self, serials: Sequence[Serial] | set[Serial]) -> Look:
+    def _again(self, serials: Collection[Serial]) -> Look:
         look = self._backend.look(self.look.head, serials)
         if look is None:
             raise StateError("the state was replaced by another while this plan was made; plan again")

@@ -176,7 +176,7 @@ class _Sweep:
         return listing, layers
 
     def _look(self, index: Index, layers: Context, todo: Moved) -> None:
-        """Survey what is to be read, and again whatever was applied meanwhile, until nothing was."""
+        """Survey what is to be read, and once more whatever was applied meanwhile."""
         while True:
             self._state.extra |= index.drop(todo.read)
             with self._watch.stage("read", len(todo.read), "files") as advance:

@@ -24,9 +24,10 @@ from reconciler.fleet import sweep
 from reconciler.fleet.standpoint import Standpoint
 from reconciler.index import Index
 from reconciler.inventory.files import Folder, folders
-from reconciler.model import Action, Problem, Serial
+from reconciler.model import Action, Json, Problem, Serial
 from reconciler.plan.plan_file import to_json
 from reconciler.sandbox.server import Sandbox
+from reconciler.state.open import open_state
 from reconciler.watch import Advance, Watch
 
 
@@ -318,3 +319,41 @@ def test_a_device_that_is_applied_while_a_plan_is_at_its_end_is_not_released(
 
     assert struck == [0]
     assert [change.serial for change in plan.changes if change.action is not Action.ADOPT] == []
+
+
+@pytest.mark.parametrize("way", ["index", "index and processes", "no index", "no index and processes"])
+def test_a_plan_beside_an_apply_is_that_of_one_moment_and_comes_to_an_end(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, way: str
+) -> None:
+    serials = [Serial(f"AP-{number:02}") for number in range(12)]
+    sandbox.seed(*serials)
+    for at in range(0, 12, 3):
+        inside: list[Json] = [{"serial_number": serial, "status": "active"} for serial in serials[at : at + 3]]
+        declare(f"{at}.yaml", devices=inside)
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    settings = replace(settings, processes=2 if "processes" in way else 1)
+    monkeypatch.setattr(sweep, "ALONE", 0)
+    monkeypatch.setattr(sweep, "HANDFUL", 1)
+    waiting, moments, stages = [*serials], dict[int, set[Serial]](), list[str]()
+
+    def apply() -> None:
+        assert run("apply", "--auto-approve", "--target", waiting.pop(), environ=sandbox.environ).code == 0
+        with closing(open_state(settings.state, settings.root)) as backend:
+            moments[backend.head().revision] = set(serials) - set(waiting)
+
+    class Meanwhile(Watch):
+        def stage(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
+            if name in {"read", "check"}:
+                stages.append(name)
+                apply()
+            return super().stage(name, total, unit)
+
+    apply()
+    if not way.startswith("no"):
+        reconcile.plan(settings)
+    plan = reconcile.plan(settings, watch=Meanwhile())
+
+    assert stages in (["read", "check"], ["read", "read", "check"])
+    assert {change.action for change in plan.changes} == {Action.ADOPT}
+    assert {change.serial for change in plan.changes} == set(serials) - moments[plan.revision]
+    assert {change.serial for change in reconcile.plan(settings).changes} == set(waiting)
