@@ -81,8 +81,8 @@ def carry_out(
 ) -> Carried:
     """The outcome of every task, in their order, and why the run ended early, if it did.
 
-    The first SIGINT or SIGTERM, or `max_duration` seconds, let nothing new start; a second signal gives up what is in
-    flight. `may_send` is asked before every request, `trace` is told of each in a line, `say` of every notable
+    The first SIGINT, SIGTERM or SIGHUP, or `max_duration` seconds, let nothing new start; a second signal gives up what
+    is in flight. `may_send` is asked before every request, `trace` is told of each in a line, `say` of every notable
     wait, `retried` of each device that is asked again. Never raises for a device, the server or the state.
     """
     execution: Execution | None = None
@@ -153,15 +153,19 @@ def pace(tempo: Tempo, waits: Waits, *, clock: Callable[[], float], sleep: Calla
 
 
 def _until_interrupted(work: Callable[[Stop], Awaitable[None]], max_duration: float | None) -> Stop:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]  # nohup
     try:
-        return asyncio.run(_interruptible(work, max_duration))
+        return asyncio.run(_interruptible(work, max_duration, [*before]))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-async def _interruptible(work: Callable[[Stop], Awaitable[None]], max_duration: float | None) -> Stop:
+async def _interruptible(
+    work: Callable[[Stop], Awaitable[None]], max_duration: float | None, numbers: Sequence[signal.Signals]
+) -> Stop:
     stop = Stop()
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(work(stop))
@@ -171,7 +175,7 @@ async def _interruptible(work: Callable[[Stop], Awaitable[None]], max_duration: 
             running.cancel()
         stop.now(INTERRUPTED, Interrupted(INTERRUPTED))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in numbers:
         loop.add_signal_handler(number, interrupt)
     if max_duration is not None:
         loop.call_later(max_duration, stop.now, "--max-duration is over")

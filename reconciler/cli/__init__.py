@@ -178,7 +178,7 @@ def _profile(ctx: click.Context, file: Path | None) -> "Profile | None":
 def run() -> int:
     """The `reconciler` command: its documented exit code, never a traceback.
 
-    SIGINT and SIGTERM raise KeyboardInterrupt while a command runs, and end the process silently before and after.
+    SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt while a command runs, and end the process silently otherwise.
     """
     gc.set_threshold(GARBAGE)
     with redirect_stdout(Stdout(_stream(sys.stdout))) as stdout, redirect_stderr(Stderr(_stream(sys.stderr))) as stderr:

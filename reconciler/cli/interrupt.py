@@ -13,12 +13,13 @@ SOON = 0.01
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt in here; afterwards they end the process without a word.
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in here; afterwards they end the process without a word.
 
     Where Python cannot raise it (in what the garbage collector calls), it would be printed and forgotten: there it ends
-    the process, too, which a run survives like any crash. SIGINT that was ignored stays ignored.
+    the process, too, which a run survives like any crash. What was ignored stays so, SIGTERM aside.
     """
-    numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else [])]
+    heard = (number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN)
+    numbers = [signal.SIGTERM, *heard]
     sys.unraisablehook = _unraisable
     for number in numbers:
         signal.signal(number, _interrupt)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MINUTES = 120.0
 """Seconds from which on they are told as minutes."""
+SOON, ENOUGH = 30.0, 0.01
+"""In the first seconds of a stage, what is left is told only once this share is done: its beginning says little."""
 
 
 @dataclass(slots=True)
@@ -46,7 +48,8 @@ class Stage:
         parts = [started.strip() or f"{elapsed:.0f} s"]
         parts += [f"{rate:,.1f}/s"] if rate else []
         parts += [f"{number:,} {what}" for what, number in self.counts.items()]
-        if self.total and rate and (left := max(0.0, self.total - self.done) / rate) >= 1:
+        telling = self.total and rate and (elapsed >= SOON or self.done >= ENOUGH * self.total)
+        if self.total and telling and (left := max(0.0, self.total - self.done) / rate) >= 1:
             parts.append(f"about {left / 60:.0f} min left" if left >= MINUTES else f"about {left:.0f} s left")
         return ", ".join(parts)
 

@@ -14,11 +14,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.fleet.held import held
@@ -40,8 +41,8 @@ Done: TypeAlias = tuple[Survey, float, float, int]
 
 def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iterator[Done]:
     """The survey of each handful of files, in their order, beside `copy` (held.py) of the snapshot."""
-    number = processes(terms.settings.processes)
-    pool = ProcessPoolExecutor(number, get_context("spawn"), _begin, (terms, copy))
+    number, begun = processes(terms.settings.processes), _Begun()
+    pool = ProcessPoolExecutor(number, begun, _begin, (terms, copy))
     waiting: deque[Future[Done]] = deque()
     try:
         for handful in handfuls:
@@ -56,8 +57,29 @@ def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iter
             "a process that was reading the inventory was killed, perhaps for want of memory; nothing was changed; run"
             " again, with fewer processes (the setting `processes`)"
         ) from None
+    except BaseException:
+        begun.kill()
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Begun(SpawnContext):
+    """Begins processes, and remembers them: one that hangs, on a disk that does not answer, must not be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._processes: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **given: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802, ANN401
+        """One more."""
+        self._processes.append(SpawnProcess(*args, **given))
+        return self._processes[-1]
+
+    def kill(self) -> None:
+        """They only read."""
+        for process in self._processes:
+            process.kill()
 
 
 @contextmanager
@@ -83,7 +105,7 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(struck[0])
 
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -102,7 +124,8 @@ _surveyor: Surveyor
 
 def _begin(terms: Terms, copy: Path) -> None:
     global _surveyor  # noqa: PLW0603 - what a process of the pool has in place of arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and then asks no more
+    for number in (signal.SIGINT, signal.SIGHUP):  # the process that asks is interrupted, and then asks no more
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     Thread(target=_end_with_who_asks, daemon=True).start()

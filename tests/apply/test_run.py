@@ -96,7 +96,7 @@ def test_once_the_lease_is_lost_nothing_more_is_sent() -> None:
 
 
 def test_the_first_signal_lets_requests_finish_and_a_second_gives_them_up() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         journal: list[Draft] = []
 
         def struck(count: int, number: signal.Signals = number) -> None:
@@ -117,10 +117,21 @@ def test_the_first_signal_lets_requests_finish_and_a_second_gives_them_up() -> N
 
 
 def test_signals_are_handled_as_before_once_a_run_is_over() -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [*map(signal.getsignal, numbers)]
     carried(Api(lambda _: None), [])
 
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert [*map(signal.getsignal, numbers)] == before
+
+
+def test_a_run_under_nohup_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = carried(Api(lambda count: os.kill(os.getpid(), signal.SIGHUP) if count == 3 else None), [])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert kinds(run) == ["Applied"] * len(SERIALS)
 
 
 def test_a_slow_state_does_not_slow_the_requests_and_still_holds_each_intent_before_its_request() -> None:

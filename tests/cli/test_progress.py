@@ -36,6 +36,15 @@ def test_it_says_how_far_a_stage_is_how_fast_and_how_long_it_will_take() -> None
     assert watch.stages == []
 
 
+def test_what_is_left_is_not_told_from_the_first_few_of_many() -> None:
+    stage = Stage("read", 7_224, "files", 0.0, done=14)
+
+    assert stage.said(10.0) == "14 of 7,224 files, 1.4/s"
+    assert stage.said(30.0).endswith("about 258 min left")
+    stage.advance(100)
+    assert stage.said(10.0) == "114 of 7,224 files, 11.4/s, about 10 min left"
+
+
 def test_a_stage_of_unknown_length_says_how_long_it_has_taken_or_how_much_is_done() -> None:
     stage = Stage("state", None, "", 100.0)
 

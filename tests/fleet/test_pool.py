@@ -130,6 +130,30 @@ def test_an_interrupt_ends_all_of_them_without_a_traceback(planning: subprocess.
     assert (planning.returncode, stderr.strip()) == (130, b"interrupted")
 
 
+def test_neither_a_closed_terminal_nor_a_stopped_process_leaves_anything_behind(
+    fleet: Settings, tmp_path: Path
+) -> None:
+    temporary, cache = tmp_path / "temporary", tmp_path / "cache"
+    temporary.mkdir()
+    for number in (signal.SIGHUP, signal.SIGINT):
+        process = subprocess.Popen(
+            [COMMAND, "plan"],
+            cwd=fleet.root,
+            env=clean_environ() | {"XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        reading = workers(process)
+        os.kill(reading[0], signal.SIGSTOP)
+
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=20)
+
+        assert (process.returncode, stderr.strip()) == (130, b"interrupted")
+        assert all(map(gone, reading))
+        assert [*temporary.iterdir(), *(cache / "reconciler").iterdir()] == []
+
+
 def test_a_process_that_is_killed_is_told_of_with_a_way_out(planning: subprocess.Popen[bytes]) -> None:
     os.kill(workers(planning)[0], signal.SIGKILL)
 
