@@ -36,13 +36,12 @@ def main() -> None:
     parser.add_argument("--million", action="store_true", help=f"only {MILLION:,} devices, {LISTED:,} a file")
     parser.add_argument("--peers", action="store_true", help=f"run peers above {MOST_FOR_PEERS:,} devices, too")
     parser.add_argument("--runs", type=int, help="of our own commands; the median counts (3; 1 for a million devices)")
-    parser.add_argument("--documents", action="store_true", help="only write tables and plot anew from results.json")
     options = parser.parse_args()
     lists = options.lists if options.lists is not None else [size for size in options.sizes if size > LISTED]
     wanted = [*((size, 1) for size in options.sizes), *((size, LISTED) for size in lists)]
     if options.million:
         wanted = [(MILLION, LISTED)]
-    for devices, per_file in [] if options.documents else wanted:
+    for devices, per_file in wanted:
         with_peers = per_file == 1 and (options.peers or devices <= MOST_FOR_PEERS)
         runs = options.runs or (3 if devices < MILLION else 1)
         with TemporaryDirectory(prefix="reconciler-bench-") as temporary:

@@ -32,7 +32,8 @@ def plan(
 ) -> int:
     """Show what apply would change, compared with what was last applied.
 
-    Needs no token and no network, and changes nothing. Files that did not move since the last plan are not read.
+    Needs no token and no network, and changes nothing. Files that did not move since the last plan, and whose
+    devices are as declared, are not read.
     """
     from reconciler import reconcile
     from reconciler.cli.output import print_plan, write_json
