@@ -79,7 +79,8 @@ class _Begun(SpawnContext):
     def kill(self) -> None:
         """They only read."""
         for process in self._processes:
-            process.kill()
+            if process.pid is not None:  # it has begun
+                process.kill()
 
 
 @contextmanager
