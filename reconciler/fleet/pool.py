@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
 from types import ModuleType
@@ -76,8 +77,18 @@ class _Begun(SpawnContext):
         self._processes.append(SpawnProcess(*args, **given))
         return self._processes[-1]
 
+    def SimpleQueue(self) -> "SimpleQueue[Any]":  # noqa: N802
+        """Where the pool hears of what was done."""
+        self._results = super().SimpleQueue()
+        return self._results
+
     def kill(self) -> None:
-        """They only read."""
+        """They only read.
+
+        Who is killed while it writes a result leaves half of one: as long as we hold that end ourselves, the thread
+        that waits for the other half hears of no end, and Python waits for the thread.
+        """
+        self._results._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001 - no other name for it
         for process in self._processes:
             if process.pid is not None:  # it has begun
                 process.kill()

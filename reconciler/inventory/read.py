@@ -90,10 +90,10 @@ def _document(root: Path, file: str, problems: list[Problem]) -> Document | None
 
 
 def contents(root: Path, files: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """The bytes of each file; none for one that cannot be read."""
+    """The bytes of each file; for one that cannot be read, some that are no text: an empty file is another thing."""
     for file in files:
         data = _bytes(file, display(root, file))
-        yield file, b"" if isinstance(data, Problem) else data
+        yield file, b"\xff" if isinstance(data, Problem) else data
 
 
 def look_closer(path: Path, name: str) -> Parsed:
