@@ -57,6 +57,24 @@ def test_defaults_that_move_to_a_folder_below_are_told_of_by_their_new_name(
     assert run("plan") == run("plan", "--no-cache")
 
 
+@pytest.mark.parametrize("spoil", [Path.mkdir, os.mkfifo, lambda path: path.write_text("#" * 1_200_000)])
+def test_a_layer_that_cannot_be_read_any_more_is_not_taken_for_the_empty_one_it_was(
+    declare: Declare, run: Run, applied: Callable[[str], None], spoil: Callable[[Path], None]
+) -> None:
+    layer = declare("a/_defaults.yaml", "# nothing\n")
+    layer.write_bytes(b"")
+    declare("a/ap.yaml", serial_number="AP-1", status="active")
+    applied("AP-1")
+
+    layer.unlink()
+    spoil(layer)
+
+    ran = run("plan")
+    assert ran.code == 1
+    assert "inventory/a/_defaults.yaml:1:1" in ran.stderr
+    assert ran == run("plan", "--no-cache")
+
+
 def test_an_override_in_a_layer_ends_however_the_word_is_written(
     declare: Declare, applied: Callable[[str], None], tmp_path: Path
 ) -> None:
