@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
@@ -43,26 +43,27 @@ Done: TypeAlias = tuple[Survey, float, float, int]
 def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iterator[Done]:
     """The survey of each handful of files, in their order, beside `copy` (held.py) of the snapshot."""
     number, begun = processes(terms.settings.processes), _Begun()
-    pool = ProcessPoolExecutor(number, begun, _begin, (terms, copy))
+    with _uninterrupted():  # it begins a process, too
+        pool = ProcessPoolExecutor(number, begun, _begin, (terms, copy))
     waiting: deque[Future[Done]] = deque()
     try:
         for handful in handfuls:
             with _uninterrupted(), _without_main():
                 waiting.append(pool.submit(_look, handful))
             if len(waiting) >= AHEAD * number:
-                yield waiting.popleft().result()
+                yield begun.result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise ReconcilerError(
-            "a process that was reading the inventory was killed, perhaps for want of memory; nothing was changed; run"
-            " again, with fewer processes (the setting `processes`)"
-        ) from None
-    except BaseException:
+            yield begun.result(waiting.popleft())
+    except BaseException as error:
         begun.kill()
+        pool.shutdown(cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise ReconcilerError(
+                "a process that was reading the inventory was killed, perhaps for want of memory; nothing was changed;"
+                " run again, with fewer processes (the setting `processes`)"
+            ) from None
         raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    pool.shutdown(wait=False)
 
 
 class _Begun(SpawnContext):
@@ -81,6 +82,13 @@ class _Begun(SpawnContext):
         """Where the pool hears of what was done."""
         self._results = super().SimpleQueue()
         return self._results
+
+    def result(self, future: Future[Done]) -> Done:
+        """What came of it. Raises BrokenProcessPool if one of them ended: the pool may not have heard, see `kill`."""
+        while not wait([future], timeout=1).done:
+            if any(process.pid is not None and process.exitcode is not None for process in self._processes):
+                raise BrokenProcessPool
+        return future.result()
 
     def kill(self) -> None:
         """They only read.

@@ -164,6 +164,83 @@ def test_a_process_that_is_killed_is_told_of_with_a_way_out(planning: subprocess
     assert b"the setting `processes`" in stderr
 
 
+HALF = """
+import os, struct, sys, time
+from pathlib import Path
+
+from reconciler.fleet import pool
+from reconciler.__main__ import main
+
+
+def look(files):
+    results = sys._getframe(1).f_locals["result_queue"]
+    with results._wlock:
+        os.write(results._writer.fileno(), struct.pack("!i", 1_000) + b"half of it")
+        written = Path(__file__).with_name("written")
+        written.write_text(str(os.getpid()))
+        written.rename(written.with_name("struck"))
+        time.sleep(60)
+
+
+def run():
+    pool._look = look
+    sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("killed", "code", "said"),
+    [(False, 130, "interrupted"), (True, 1, "a process that was reading the inventory was killed")],
+)
+def test_half_of_a_result_is_waited_for_by_nobody(
+    fleet: Settings, tmp_path: Path, *, killed: bool, code: int, said: str
+) -> None:
+    (tmp_path / "half.py").write_text(HALF)
+    (fleet.root / "two.toml").write_text("processes = 2\n")
+    struck = tmp_path / "struck"
+    command = "import sys, half; sys.argv[0] = 'reconciler'; half.run()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "--config", "two.toml", "plan", "--no-cache"],
+        cwd=fleet.root,
+        env=clean_environ() | {"HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not struck.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        reader = int(struck.read_text())
+        assert not gone(reader)
+
+        os.kill(*((reader, signal.SIGKILL) if killed else (process.pid, signal.SIGINT)))
+        _, stderr = process.communicate(timeout=10)
+    finally:
+        process.kill()
+
+    assert process.returncode == code
+    assert said in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_terminal_that_is_closed_on_all_of_them_gets_one_line(fleet: Settings, tmp_path: Path) -> None:
+    for _ in range(3):
+        process = subprocess.Popen(
+            [COMMAND, "plan", "--no-cache"],
+            cwd=fleet.root,
+            env=clean_environ() | {"HOME": str(tmp_path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        workers(process)
+        os.killpg(process.pid, signal.SIGHUP)
+        _, stderr = process.communicate(timeout=20)
+
+        assert (process.returncode, stderr.strip()) == (130, b"interrupted")
+
+
 def test_a_script_that_is_not_made_to_be_imported_runs_once(fleet: Settings, tmp_path: Path) -> None:
     (fleet.root / "two.toml").write_text("processes = 2\n")
     script = tmp_path / "script.py"
