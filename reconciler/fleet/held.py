@@ -16,7 +16,10 @@ _AT_ONCE = 500
 
 @contextmanager
 def copied(backend: Backend) -> Iterator[tuple[Path, Look]]:
-    """A copy of the snapshot, checked as a whole, for as long as the block runs; and the moment that it shows."""
+    """A copy of the snapshot, checked as a whole, for as long as the block runs; and the moment that it shows.
+
+    Raises sqlite3.Error where it cannot be written, and StateError like `Backend.copy`.
+    """
     with tempfile.TemporaryDirectory(prefix="reconciler-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "held.db"
         with closing(sqlite3.connect(path)) as db:
@@ -24,11 +27,25 @@ def copied(backend: Backend) -> Iterator[tuple[Path, Look]]:
             db.execute("CREATE TABLE device (serial TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID")
 
             def keep(rows: Sequence[tuple[Serial, str]]) -> None:
-                db.executemany("INSERT INTO device VALUES (?, ?)", rows)
+                try:
+                    db.executemany("INSERT INTO device VALUES (?, ?)", rows)
+                except sqlite3.Error as error:
+                    raise _Unwritten(error) from None
 
-            look = backend.copy(keep)
+            try:
+                look = backend.copy(keep)
+            except _Unwritten as unwritten:
+                raise unwritten.error from None
             db.commit()
         yield path, look
+
+
+class _Unwritten(Exception):
+    """Past the backend, which would take an error of ours for one of the state's."""
+
+    def __init__(self, error: sqlite3.Error) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def held(copy: Path, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:

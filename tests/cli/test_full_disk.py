@@ -52,6 +52,31 @@ def test_answers_that_the_state_cannot_take_are_saved_and_recovered(run: Run, sa
     recovers(file, sent, run, sandbox)
 
 
+def test_a_copy_of_the_state_that_cannot_be_written_is_not_blamed_on_the_state(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    for serial in SERIALS[:40]:  # more than SQLite keeps in memory until the end
+        declare(f"{serial}.yaml", serial_number=serial, status="active", custom_fields={"filler": "x" * 90_000})
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    before = (tmp_path / ".reconciler" / "state.db").read_bytes()
+    ran = subprocess.run(
+        ["bash", "-c", 'ulimit -f 150; exec "$0" plan --no-cache', COMMAND],
+        cwd=tmp_path,
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "error: temporary files cannot be used; nothing was changed; make room, or set TMPDIR to a folder that has some"
+        " and can be written\n"
+    )
+    assert (tmp_path / ".reconciler" / "state.db").read_bytes() == before
+
+
 TROUBLED = """
 mount -t tmpfs -o size=700k tmpfs .reconciler && cp state.db .reconciler/ || exit 77
 "$0" -v apply --auto-approve --report .reconciler/report.json 2>said &
