@@ -2,11 +2,11 @@
 
 import json
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from reconciler import temporary
 from reconciler.change_json import device_from_json
 from reconciler.model import DeviceState, Serial
 from reconciler.state.backend import Backend, Look
@@ -20,8 +20,8 @@ def copied(backend: Backend) -> Iterator[tuple[Path, Look]]:
 
     Raises sqlite3.Error where it cannot be written, and StateError like `Backend.copy`.
     """
-    with tempfile.TemporaryDirectory(prefix="reconciler-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "held.db"
+    with temporary.folder() as room:
+        path = room / "held.db"
         with closing(sqlite3.connect(path)) as db:
             db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
             db.execute("CREATE TABLE device (serial TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID")

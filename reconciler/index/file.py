@@ -2,13 +2,13 @@
 
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reconciler import temporary
 from reconciler.index.store import FORMAT, TABLES, Index
 
 
@@ -23,9 +23,10 @@ def opened(place: Path | None, context: str, *, anew: bool = False) -> Iterator[
         with closing(db):
             yield Index(db)
         return
-    room, place = _room(place)
-    with room as folder:
-        fresh = Path(folder) / "index.db"
+    with ExitStack() as stack:
+        room, place = _room(place, stack)
+        fresh = room / "index.db"
+        fresh.touch(mode=0o600)
         with closing(_connected(fresh)) as db:
             db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + TABLES)
             db.execute("INSERT INTO meta VALUES ('format', ?), ('context', ?)", (str(FORMAT), context))
@@ -70,14 +71,10 @@ def _connected(place: Path) -> sqlite3.Connection:
     return db
 
 
-def _room(place: Path | None) -> tuple["tempfile.TemporaryDirectory[str]", Path | None]:
+def _room(place: Path | None, stack: ExitStack) -> tuple[Path, Path | None]:
     """A folder to make an index in, and where it may stay: None, and in any folder, where nothing can be written."""
     if place is not None:
         with suppress(OSError):
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return _temporary(place.parent), place
-    return _temporary(None), None
-
-
-def _temporary(where: Path | None) -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="reconciler-", dir=where, ignore_cleanup_errors=True)
+            return stack.enter_context(temporary.folder(place.parent)), place
+    return stack.enter_context(temporary.folder()), None

@@ -1,0 +1,114 @@
+"""What a run puts where everybody puts things, and what of it outlives the run."""
+
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, Declare, Run, clean_environ
+
+from reconciler import temporary
+from reconciler.sandbox.server import Sandbox
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from reconciler import temporary
+with temporary.folder(Path(sys.argv[1])) as room:
+    (room / "secret").touch()
+    print(room, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds a folder, whose name it printed."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def named(holder: "subprocess.Popen[str]") -> Path:
+    assert holder.stdout
+    room = Path(holder.stdout.readline().strip())
+    assert (room / "secret").exists()
+    return room
+
+
+def test_a_folder_is_for_us_alone_and_goes_with_its_block(tmp_path: Path) -> None:
+    with temporary.folder(tmp_path) as room:
+        (room / "file").touch()
+        assert stat.S_IMODE(room.stat().st_mode) == 0o700
+        assert room.parent == tmp_path
+
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_folder_of_a_run_that_was_killed_goes_with_the_next(
+    holder: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    left = named(holder)
+    holder.kill()
+    holder.wait()
+    assert left.exists()
+
+    with temporary.folder(tmp_path):
+        assert not left.exists()
+
+
+def test_the_folder_of_a_run_that_lives_stays(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    theirs = named(holder)
+    holder.send_signal(signal.SIGSTOP)
+
+    with temporary.folder(tmp_path):
+        pass
+
+    assert (theirs / "secret").exists()
+
+
+def test_what_is_not_known_to_be_ours_stays(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "lock").touch()
+    (tmp_path / "reconciler-link").symlink_to(elsewhere)
+    (tmp_path / "reconciler-demo").mkdir()
+    (tmp_path / "reconciler-file").touch()
+    (tmp_path / "reconciled").mkdir()
+    (tmp_path / "reconciled" / "lock").touch()
+    before = {*tmp_path.rglob("*")}
+
+    with temporary.folder(tmp_path):
+        pass
+
+    assert {*tmp_path.rglob("*")} == before
+
+
+def test_a_plan_that_is_killed_leaves_nothing_for_longer_than_to_the_next(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed("AP-0")
+    declare("0.yaml", serial_number="AP-0", status="active")
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    for number in range(1, 300):
+        declare(f"{number}.yaml", serial_number=f"AP-{number}", status="active")
+    rooms, cache = Path(f"{tmp_path}.rooms"), Path(f"{tmp_path}.second")
+    rooms.mkdir()
+    environ = clean_environ() | {"TMPDIR": str(rooms), "RECONCILER_CACHE": str(cache)}
+    with subprocess.Popen([COMMAND, "plan"], cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL) as planning:
+        while not ([*rooms.rglob("held.db")] and [*cache.rglob("index.db")]):
+            assert planning.poll() is None
+            time.sleep(0.001)
+        planning.kill()
+    left = [*rooms.rglob("held.db"), *cache.rglob("index.db")]
+    assert len(left) == 2
+
+    assert "299 to adopt" in run("plan", environ=environ).stdout
+
+    assert not [*rooms.iterdir()]
+    [index] = cache.iterdir()
+    assert stat.S_IMODE(index.stat().st_mode) == 0o600
