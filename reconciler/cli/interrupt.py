@@ -3,12 +3,15 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SOON = 0.01
 """Seconds until a signal that came in the middle of an import is sent again, to whoever handles it by then."""
+ONCE = 1.0
+"""Seconds for which a signal is taken for the one before: a terminal tells us, and so does the program that runs us."""
 
 
 @contextmanager
@@ -16,13 +19,27 @@ def interruptible() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in here; afterwards they end the process without a word.
 
     Where Python cannot raise it (in what the garbage collector calls), it would be printed and forgotten: there it ends
-    the process, too, which a run survives like any crash. What was ignored stays so, SIGTERM aside.
+    the process, too, which a run survives like any crash. What was ignored stays so, SIGTERM aside. A second signal
+    spares what the first one left to put in order, for `ONCE`; then it ends that, too.
     """
+    struck: list[float] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _importing(frame):  # an extension in C that cannot finish loading panics
+            signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+            return
+        struck.append(time.monotonic())
+        if len(struck) == 1:
+            raise KeyboardInterrupt
+        if struck[-1] - struck[0] > ONCE:
+            _end()
+
     heard = (number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN)
     numbers = [signal.SIGTERM, *heard]
     sys.unraisablehook = _unraisable
     for number in numbers:
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
@@ -30,14 +47,6 @@ def interruptible() -> Iterator[None]:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
         sys.unraisablehook = sys.__unraisablehook__
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    if _importing(frame):  # an extension in C that cannot finish loading panics
-        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
-        signal.setitimer(signal.ITIMER_REAL, SOON)
-    else:
-        raise KeyboardInterrupt
 
 
 def _importing(frame: FrameType | None) -> bool:
@@ -50,6 +59,10 @@ def _importing(frame: FrameType | None) -> bool:
 
 def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        os.write(2, b"interrupted\n")
-        os._exit(130)
+        _end()
     sys.__unraisablehook__(unraisable)
+
+
+def _end() -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(130)

@@ -122,6 +122,21 @@ def test_an_interrupt_during_an_import_waits_for_its_end(tmp_path: Path) -> None
     assert (done.returncode, done.stdout, done.stderr) == (0, "loaded\ninterrupted\n", "")
 
 
+@pytest.mark.parametrize(("pause", "out"), [(0.0, "in order\n"), (1.2, "")])
+def test_an_interrupt_that_comes_twice_spares_the_end_unless_that_takes_long(pause: float, out: str) -> None:
+    code = (
+        "import os, signal\nfrom time import sleep\nfrom reconciler.cli.interrupt import interruptible\n"
+        "def strike(): os.kill(os.getpid(), signal.SIGINT)\n"
+        "try:\n  with interruptible():\n"
+        f"    try:\n      strike()\n      sleep(60)\n    finally:\n      sleep({pause})\n      strike()\n"
+        "      print('in order', flush=True)\n"
+        "except KeyboardInterrupt: os.write(2, b'interrupted\\n'); os._exit(130)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=30, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, out, "interrupted\n")
+
+
 def test_an_interrupt_that_python_would_print_and_forget_ends_the_process(tmp_path: Path) -> None:
     code = (
         "import os, signal, time\nfrom reconciler.cli.interrupt import interruptible\n"
