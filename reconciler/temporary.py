@@ -21,13 +21,19 @@ def folder(where: Path | None = None) -> Iterator[Path]:
     """
     where = where or Path(tempfile.gettempdir())
     _sweep(where)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where, ignore_cleanup_errors=True) as name:
-        ours = Path(name)
-        with (ours / "new").open("wb") as file:
+    room = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where, ignore_cleanup_errors=True)
+    try:
+        with Path(room.name, "new").open("wb") as file:
             with suppress(OSError):  # of file systems without locks: what is left there stays
                 fcntl.flock(file, fcntl.LOCK_EX)
-                Path(file.name).rename(ours / _LOCK)
-            yield ours
+                Path(file.name).rename(Path(room.name, _LOCK))
+            yield Path(room.name)
+    finally:
+        try:
+            room.cleanup()
+        except KeyboardInterrupt:
+            room.cleanup()
+            raise
 
 
 def _sweep(where: Path) -> None:

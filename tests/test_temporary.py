@@ -1,5 +1,6 @@
 """What a run puts where everybody puts things, and what of it outlives the run."""
 
+import os
 import signal
 import stat
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import COMMAND, Declare, Run, clean_environ
@@ -46,6 +48,24 @@ def test_a_folder_is_for_us_alone_and_goes_with_its_block(tmp_path: Path) -> Non
         assert stat.S_IMODE(room.stat().st_mode) == 0o700
         assert room.parent == tmp_path
 
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_goes_though_its_removal_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = os.rmdir
+    struck: list[str] = []
+
+    def interrupted(path: str, **given: Any) -> None:  # noqa: ANN401 - as os.rmdir takes it
+        if not struck:
+            struck.append(path)
+            raise KeyboardInterrupt
+        remove(path, **given)
+
+    monkeypatch.setattr(os, "rmdir", interrupted)
+    with pytest.raises(KeyboardInterrupt), temporary.folder(tmp_path):
+        pass
+
+    assert struck
     assert not [*tmp_path.iterdir()]
 
 

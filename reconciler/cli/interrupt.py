@@ -20,7 +20,7 @@ def interruptible() -> Iterator[None]:
 
     Where Python cannot raise it (in what the garbage collector calls), it would be printed and forgotten: there it ends
     the process, too, which a run survives like any crash. What was ignored stays so, SIGTERM aside. A second signal
-    spares what the first one left to put in order, for `ONCE`; then it ends that, too.
+    spares what the first one left to put in order, in here and afterwards, for `ONCE`; then it ends that, too.
     """
     struck: list[float] = []
 
@@ -44,7 +44,7 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in numbers:
+        for number in numbers if not struck else ():
             signal.signal(number, signal.SIG_DFL)
         sys.unraisablehook = sys.__unraisablehook__
 
