@@ -2,44 +2,69 @@
 
 import fcntl
 import os
-import shutil
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "reconciler-"
+from reconciler.interrupt import uninterrupted
+
+_NAME = re.compile(r"reconciler-[a-z0-9_]{8}")
 _LOCK = "lock"
+_DATA = frozenset(name + tail for name in ("held.db", "index.db") for tail in ("", "-journal"))
 
 
 @contextmanager
 def folder(where: Path | None = None) -> Iterator[Path]:
     """A folder in `where`, else among the temporary files, that only we can read and that goes with the block.
 
-    First go those that killed runs left there: a run locks a file in its own, and a lock ends with the process, however
-    that ends. Raises OSError where none can be made.
+    It is for `held.db` and `index.db`: nothing else is ever removed. First go the folders that killed runs left there:
+    a run locks a file in its own, and a lock ends with the process, however that ends. Raises OSError where none can be
+    made.
     """
-    where = where or Path(tempfile.gettempdir())
+    with uninterrupted():  # it tries what it finds
+        where = where or Path(tempfile.gettempdir())
     _sweep(where)
-    room = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where, ignore_cleanup_errors=True)
-    try:
-        with Path(room.name, "new").open("wb") as file:
+    with ExitStack() as stack:
+        with uninterrupted():
+            room = Path(tempfile.mkdtemp(prefix="reconciler-", dir=where))
+            stack.callback(_remove, room)
+            lock = stack.enter_context((room / "new").open("wb"))
             with suppress(OSError):  # of file systems without locks: what is left there stays
-                fcntl.flock(file, fcntl.LOCK_EX)
-                Path(file.name).rename(Path(room.name, _LOCK))
-            yield Path(room.name)
-    finally:
-        try:
-            room.cleanup()
-        except KeyboardInterrupt:
-            room.cleanup()
-            raise
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                (room / "new").rename(room / _LOCK)
+        yield room
 
 
 def _sweep(where: Path) -> None:
     with suppress(OSError), os.scandir(where) as entries:
         for entry in entries:
-            if entry.name.startswith(_PREFIX) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                with suppress(OSError), Path(entry.path, _LOCK).open("rb+") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(entry.path, ignore_errors=True)
+            if _NAME.fullmatch(entry.name):
+                with suppress(OSError):
+                    _remove_if_dead(Path(entry.path))
+
+
+def _remove_if_dead(room: Path) -> None:
+    """Only what is a folder of ours in every respect. Raises OSError for one whose run lives."""
+    status = room.lstat()
+    if (status.st_mode, status.st_uid) != (stat.S_IFDIR | 0o700, os.getuid()):
+        return
+    if not {_LOCK} <= {path.name for path in room.iterdir()} <= {_LOCK, *_DATA}:
+        return
+    lock = os.open(room / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if stat.S_ISREG(os.fstat(lock).st_mode):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(room)
+    finally:
+        os.close(lock)
+
+
+def _remove(room: Path) -> None:
+    """The lock last: without one, a folder is nobody's to remove."""
+    with uninterrupted(), suppress(OSError):
+        for name in (*_DATA, "new", _LOCK):
+            (room / name).unlink(missing_ok=True)
+        room.rmdir()

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import sys, time
 from pathlib import Path
 from reconciler import temporary
 with temporary.folder(Path(sys.argv[1])) as room:
-    (room / "secret").touch()
+    (room / "held.db").touch()
     print(room, flush=True)
     time.sleep(600)
 """
@@ -38,34 +38,35 @@ def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 def named(holder: "subprocess.Popen[str]") -> Path:
     assert holder.stdout
     room = Path(holder.stdout.readline().strip())
-    assert (room / "secret").exists()
+    assert (room / "held.db").exists()
     return room
 
 
 def test_a_folder_is_for_us_alone_and_goes_with_its_block(tmp_path: Path) -> None:
     with temporary.folder(tmp_path) as room:
-        (room / "file").touch()
+        (room / "held.db").touch()
         assert stat.S_IMODE(room.stat().st_mode) == 0o700
         assert room.parent == tmp_path
 
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_folder_goes_though_its_removal_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    remove = os.rmdir
-    struck: list[str] = []
+@pytest.mark.parametrize("step", ["mkdir", "unlink", "rmdir"])
+def test_a_folder_goes_though_its_beginning_or_its_end_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    real: Callable[..., None] = getattr(os, step)
 
-    def interrupted(path: str, **given: Any) -> None:  # noqa: ANN401 - as os.rmdir takes it
-        if not struck:
-            struck.append(path)
-            raise KeyboardInterrupt
-        remove(path, **given)
+    def struck(*given: Any, **named: Any) -> None:  # noqa: ANN401 - as it is
+        real(*given, **named)
+        monkeypatch.setattr(os, step, real)
+        signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(os, "rmdir", interrupted)
-    with pytest.raises(KeyboardInterrupt), temporary.folder(tmp_path):
-        pass
+    monkeypatch.setattr(os, step, struck)
+    with pytest.raises(KeyboardInterrupt), temporary.folder(tmp_path) as room:
+        (room / "held.db").touch()
 
-    assert struck
+    assert getattr(os, step) is real
     assert not [*tmp_path.iterdir()]
 
 
@@ -88,19 +89,56 @@ def test_the_folder_of_a_run_that_lives_stays(holder: "subprocess.Popen[str]", t
     with temporary.folder(tmp_path):
         pass
 
-    assert (theirs / "secret").exists()
+    assert (theirs / "held.db").exists()
 
 
-def test_what_is_not_known_to_be_ours_stays(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "lock").touch()
-    (tmp_path / "reconciler-link").symlink_to(elsewhere)
-    (tmp_path / "reconciler-demo").mkdir()
-    (tmp_path / "reconciler-file").touch()
-    (tmp_path / "reconciled").mkdir()
-    (tmp_path / "reconciled" / "lock").touch()
+def mine(room: Path) -> None:
+    """The folder of a killed run."""
+    room.mkdir(mode=0o700)
+    (room / "lock").touch()
+    (room / "held.db").touch()
+
+
+def with_work(room: Path) -> None:
+    mine(room)
+    (room / "work").touch()
+
+
+def readable(room: Path) -> None:
+    mine(room)
+    room.chmod(0o755)
+
+
+def linked(room: Path) -> None:
+    mine(room.with_name("elsewhere"))
+    room.symlink_to(room.with_name("elsewhere"))
+
+
+def locked_by_a_link(room: Path) -> None:
+    mine(room)
+    (room / "lock").rename(room.with_name("elsewhere"))
+    (room / "lock").symlink_to(room.with_name("elsewhere"))
+
+
+def locked_by_a_pipe(room: Path) -> None:
+    mine(room)
+    (room / "lock").unlink()
+    os.mkfifo(room / "lock")
+
+
+def without_a_lock(room: Path) -> None:
+    mine(room)
+    (room / "lock").unlink()
+
+
+@pytest.mark.parametrize(
+    "make", [with_work, readable, linked, locked_by_a_link, locked_by_a_pipe, without_a_lock, Path.touch]
+)
+def test_what_is_not_known_to_be_ours_stays(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "reconciler-abcd_123")
+    mine(tmp_path / "reconciler-project")
     before = {*tmp_path.rglob("*")}
+    mine(tmp_path / "reconciler-efgh_456")
 
     with temporary.folder(tmp_path):
         pass

@@ -15,6 +15,7 @@ from itertools import accumulate, chain
 from typing import Any, TypeAlias, overload
 
 from reconciler.brief import Columns, Fields, Outline, Waiting, columns, spot
+from reconciler.interrupt import uninterrupted
 from reconciler.model import ABSENT, Action, Change, FieldChange, Serial, Source, Value
 from reconciler.plan.plan_file import digest_of, digested
 
@@ -67,8 +68,9 @@ class Changes(Waiting):
     """
 
     def __init__(self) -> None:
-        self._file, name = tempfile.mkstemp(prefix="reconciler-")
-        os.unlink(name)  # noqa: PTH108 - the file goes with its descriptor
+        with uninterrupted():
+            self._file, name = tempfile.mkstemp(prefix="reconciler-")
+            os.unlink(name)  # noqa: PTH108 - the file goes with its descriptor
         weakref.finalize(self, os.close, self._file)
         self.serials: list[Serial] = []
         self._kind = array("B")

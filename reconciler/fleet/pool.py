@@ -18,13 +18,14 @@ from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from threading import Thread, current_thread, main_thread
+from threading import Thread
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.fleet.held import held
 from reconciler.fleet.survey import Survey, Surveyor, Terms
+from reconciler.interrupt import ENDING, uninterrupted
 
 AHEAD = 3
 """Handfuls under way for each process: what is done sooner than it is taken takes memory."""
@@ -43,12 +44,12 @@ Done: TypeAlias = tuple[Survey, float, float, int]
 def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iterator[Done]:
     """The survey of each handful of files, in their order, beside `copy` (held.py) of the snapshot."""
     number, begun = processes(terms.settings.processes), _Begun()
-    with _uninterrupted():  # it begins a process, too
+    with uninterrupted():  # it begins a process, too
         pool = ProcessPoolExecutor(number, begun, _begin, (terms, copy))
     waiting: deque[Future[Done]] = deque()
     try:
         for handful in handfuls:
-            with _uninterrupted(), _without_main():
+            with uninterrupted(), _without_main():
                 waiting.append(pool.submit(_look, handful))
             if len(waiting) >= AHEAD * number:
                 yield begun.result(waiting.popleft())
@@ -103,32 +104,6 @@ class _Begun(SpawnContext):
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Until it has begun, neither who begins a process is interrupted nor that one: it would print where it was.
-
-    The mask is what the new process inherits. It does not spare us: the signal may reach another thread, and Python
-    handles it in this one.
-    """
-    if current_thread() is not main_thread():
-        yield
-        return
-    struck: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: struck.append(number)) for number in _ENDING}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if struck:
-            signal.raise_signal(struck[0])
-
-
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
 def _without_main() -> Iterator[None]:
     """A process that begins here does not run again the script that called us, which may not be made for that."""
     main = sys.modules["__main__"]
@@ -147,7 +122,7 @@ def _begin(terms: Terms, copy: Path) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):  # the process that asks is interrupted, and then asks no more
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     Thread(target=_end_with_who_asks, daemon=True).start()
     _surveyor = Surveyor(terms, partial(held, copy))
     gc.freeze()

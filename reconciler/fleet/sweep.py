@@ -235,8 +235,8 @@ class _Sweep:
         problems, warnings = told(
             [
                 *layers.resolved,
+                *(across.resolved if across else ()),  # before those who saw but some of the files
                 *tally.resolved,
-                *(across.resolved if across else ()),
                 *afterwards,
                 *tally.invalid,
                 *(across.invalid if across else ()),

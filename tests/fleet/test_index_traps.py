@@ -309,6 +309,20 @@ def test_values_that_clash_and_devices_that_nobody_declares_are_found_whichever_
     assert problems() == [("1", "RC618")]
 
 
+def test_who_declares_a_device_first_is_told_whichever_files_were_read(
+    declare: Declare, run: Run, applied: Callable[[str], None]
+) -> None:
+    declare("a.yaml", serial_number="AP-1")
+    applied("AP-1")
+    declare("b.yaml", serial_number="AP-1")
+    declare("c.yaml", serial_number="AP-1")
+
+    ran = run("plan")
+
+    assert ran == run("plan", "--no-cache")
+    assert "inventory/c.yaml:2:20: AP-1 is declared twice; first at inventory/a.yaml:2:20" in ran.stderr
+
+
 @pytest.mark.parametrize("settled", ["first", "second"])
 def test_a_device_that_is_applied_while_a_plan_is_at_its_end_is_not_released(
     declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, settled: str
