@@ -3,6 +3,7 @@
 Every process is started afresh (`spawn`), so that nothing of this one is inherited but what it is given.
 """
 
+import errno
 import gc
 import os
 import signal
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -44,20 +45,34 @@ Done: TypeAlias = tuple[Survey, float, float, int]
 def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iterator[Done]:
     """The survey of each handful of files, in their order, beside `copy` (held.py) of the snapshot."""
     number, begun = processes(terms.settings.processes), _Begun()
-    with uninterrupted():  # it begins a process, too
-        pool = ProcessPoolExecutor(number, begun, _begin, (terms, copy))
+    try:
+        with uninterrupted():  # it begins a process, too
+            pool = ProcessPoolExecutor(number, begun, _begin, (terms, copy))
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}:
+            raise
+        raise ReconcilerError(
+            f"several processes cannot work together here, which takes a writable /dev/shm: {error.strerror};"
+            " nothing was changed; make it so, or use one process (the setting `processes`)"
+        ) from None
     waiting: deque[Future[Done]] = deque()
     try:
         for handful in handfuls:
             with uninterrupted(), _without_main():
-                waiting.append(pool.submit(_look, handful))
+                try:
+                    waiting.append(pool.submit(_look, handful))
+                except BrokenProcessPool:
+                    raise
+                except RuntimeError as error:  # what Python makes of a limit on threads
+                    raise OSError(errno.EAGAIN, str(error)) from error
             if len(waiting) >= AHEAD * number:
                 yield begun.result(waiting.popleft())
         while waiting:
             yield begun.result(waiting.popleft())
     except BaseException as error:
         begun.kill()
-        pool.shutdown(cancel_futures=True)
+        with suppress(RuntimeError):  # of a thread that never began
+            pool.shutdown(cancel_futures=True)
         if isinstance(error, BrokenProcessPool):
             raise ReconcilerError(
                 "a process that was reading the inventory was killed, perhaps for want of memory; nothing was changed;"

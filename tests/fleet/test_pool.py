@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -275,3 +276,46 @@ def test_a_plan_that_gets_too_few_open_files_says_so(fleet: Settings, tmp_path: 
 
     assert done.returncode == 1
     assert "Too many open files; nothing was changed; raise the limit" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (
+            "mount -t tmpfs -o ro none /dev/shm",
+            "a writable /dev/shm: Read-only file system; nothing was changed; make it",
+        ),
+        ("mount -t tmpfs -o size=0,nr_inodes=1 none /dev/shm", "a writable /dev/shm: No space left on device; nothing"),
+    ],
+)
+def test_a_plan_whose_processes_cannot_share_memory_says_so(
+    fleet: Settings, tmp_path: Path, limits: str, said: str
+) -> None:
+    if subprocess.run(["unshare", "-m", "sh", "-c", limits], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"{limits}; exec {COMMAND} plan --no-cache"],
+        cwd=fleet.root,
+        env=clean_environ() | {"HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_a_plan_that_gets_no_thread_says_so(fleet: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def start(thread: threading.Thread) -> None:
+        tried.append(thread)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    with pytest.raises(ReconcilerError, match="can't start new thread; nothing was changed; raise the limit"):
+        reconcile.plan(fleet)
+
+    assert tried
