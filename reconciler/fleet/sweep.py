@@ -126,8 +126,7 @@ class _Sweep:
         with self._watch.stage("compare"):
             todo = moved(index, self._settings.root, listing, layers, today)
             self._state.extra |= index.drop(todo.gone)
-        any_read = bool(todo.read)
-        self._look(index, layers, todo)
+        any_read = self._look(index, layers, todo)
         if facts.keys() - index.facts().keys():
             raise Anew
         gone, swaps = self._state.gone(index), index.swaps()
@@ -175,9 +174,11 @@ class _Sweep:
         self._tally.problems += (problem for problem in layers.problems if problem not in problems)
         return listing, layers
 
-    def _look(self, index: Index, layers: Context, todo: Moved) -> None:
-        """Survey what is to be read, and once more whatever was applied meanwhile."""
+    def _look(self, index: Index, layers: Context, todo: Moved) -> bool:
+        """Survey what is to be read, and once more whatever was applied meanwhile. Whether anything was."""
+        any_read = False
         while True:
+            any_read |= bool(todo.read)
             self._state.extra |= index.drop(todo.read)
             with self._watch.stage("read", len(todo.read), "files") as advance:
                 for survey, files in self._surveys(layers, todo):
@@ -188,7 +189,7 @@ class _Sweep:
             index.complete()
             touched = self._state.moved_on(index)
             if not touched:
-                return
+                return any_read
             again = {known[1] for serial in touched if (known := index.known(serial))}
             todo = Moved(index.where(again))
             self._tally.without(index.inside(again))
@@ -202,6 +203,7 @@ class _Sweep:
             from reconciler.fleet.pool import processes, surveys
 
             if processes(self._settings.processes) > 1:
+                self._surveyor(layers)  # raises here what would end all of them
                 done = surveys(self._terms(layers), self._state.copy, [files for files, _ in handfuls])
                 for (files, _), (survey, began, seconds, pid) in zip(handfuls, done, strict=True):
                     self._watch.took("survey", began, seconds, pid)

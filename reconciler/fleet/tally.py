@@ -44,7 +44,9 @@ class Tally:
     def note(self, survey: "Survey") -> None:
         """What is wrong with files as such, and where the files are whose names its findings use."""
         self.shifted |= survey.shifted
-        self.problems += (problem for problem in survey.problems if problem not in self.problems)
+        if survey.problems:
+            known = set(self.problems)
+            self.problems += (problem for problem in survey.problems if problem not in known)
         self.damaged |= survey.damaged
         findings = (*survey.resolved, *survey.invalid, *survey.irremovable)
         noted = {name for finding in findings for name in (finding.file, *(finding.also or ())[:1])}

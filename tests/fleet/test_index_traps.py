@@ -20,6 +20,7 @@ from conftest import Declare, Run
 
 from reconciler import reconcile
 from reconciler.config import load
+from reconciler.errors import InventoryError
 from reconciler.fleet import sweep
 from reconciler.fleet.standpoint import Standpoint
 from reconciler.index import Index
@@ -254,6 +255,34 @@ def test_a_layer_that_was_another_while_the_files_were_read_is_not_remembered(
     declare("_defaults.yaml", "status: active\n")
 
     assert [change.serial for change in reconcile.plan(settings).changes] == ["AP-1"]
+
+
+def test_a_file_that_is_read_only_because_its_device_was_applied_meanwhile_is_checked_beside_the_others(
+    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.seed("AP-1", "AP-2")
+    declare("a.yaml", serial_number="AP-1", name="one")
+    declare("b.yaml", serial_number="AP-2", name="two")
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    time.sleep(2.1)  # until the status of a file tells whether it moved
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    reconcile.plan(settings)
+    struck: list[int] = []
+
+    class Meanwhile(Watch):
+        def stage(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
+            if name == "read" and not struck:
+                declare("a.yaml", serial_number="AP-1", name="another")
+                struck.append(run("apply", "--auto-approve", "--no-cache", environ=sandbox.environ).code)
+                twice = [{"serial_number": "AP-1", "name": "another"}, {"serial_number": "AP-2", "name": "two"}]
+                declare("a.yaml", devices=twice)
+            return super().stage(name, total, unit)
+
+    with pytest.raises(InventoryError) as raised:
+        reconcile.plan(settings, watch=Meanwhile())
+
+    assert struck == [0]
+    assert [problem.code for problem in raised.value.problems] == ["RC307"]
 
 
 def test_a_device_that_somebody_forgot_is_adopted_again(

@@ -264,6 +264,24 @@ def test_a_script_that_is_not_made_to_be_imported_runs_once(fleet: Settings, tmp
         assert ran.stdout.count(f"Plan: {DEVICES:,} to adopt") == 1
 
 
+def test_settings_that_the_schema_does_not_know_are_told_of_once(fleet: Settings, tmp_path: Path) -> None:
+    config = fleet.root / "odd.toml"
+    config.write_text('processes = 2\n[lifecycle]\ntransitions = {bogus = ["active"]}\n')
+    done = subprocess.run(
+        [COMMAND, "--config", config, "plan", "--no-cache"],
+        cwd=fleet.root,
+        env=clean_environ() | {"HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    config.unlink()
+
+    assert done.returncode == 1
+    assert "lifecycle.transitions has 'bogus'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_plan_that_gets_too_few_open_files_says_so(fleet: Settings, tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", f"ulimit -n 12; exec {COMMAND} plan --no-cache"],
