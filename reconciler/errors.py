@@ -27,11 +27,15 @@ ReconcilerError (1)
 The number is the exit code of the process, inherited downwards.
 """
 
+import errno
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from reconciler.model import Change, GuardCheck, Lease, Problem, Serial
+
+LIMITS = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Of an OSError: the system gives no more memory, processes or open files."""
 
 
 class ReconcilerError(Exception):

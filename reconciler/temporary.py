@@ -13,7 +13,7 @@ from reconciler.interrupt import uninterrupted
 
 _NAME = re.compile(r"reconciler-[a-z0-9_]{8}")
 _LOCK = "lock"
-_DATA = frozenset(name + tail for name in ("held.db", "index.db") for tail in ("", "-journal"))
+_DATA = ("held.db", "index.db")
 
 
 @contextmanager

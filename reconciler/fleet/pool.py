@@ -23,7 +23,7 @@ from threading import Thread
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import LIMITS, ReconcilerError
 from reconciler.fleet.held import held
 from reconciler.fleet.survey import Survey, Surveyor, Terms
 from reconciler.interrupt import ENDING, uninterrupted
@@ -49,7 +49,7 @@ def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iter
         with uninterrupted():  # it begins a process, too
             pool = ProcessPoolExecutor(number, begun, _begin, (terms, copy))
     except OSError as error:
-        if error.errno in {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}:
+        if error.errno in LIMITS:
             raise
         raise ReconcilerError(
             f"several processes cannot work together here, which takes a writable /dev/shm: {error.strerror};"

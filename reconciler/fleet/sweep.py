@@ -1,6 +1,5 @@
 """Inventory x state -> what a plan does, at the cost of what moved: read, resolve, validate and diff by parts."""
 
-import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.config import Settings
-from reconciler.errors import InventoryError, ReconcilerError
+from reconciler.errors import LIMITS, InventoryError, ReconcilerError
 from reconciler.fleet.context import Context, context
 from reconciler.fleet.moved import Moved, moved
 from reconciler.fleet.standpoint import Anew, Standpoint
@@ -88,15 +87,12 @@ def sweep(run: Inquiry) -> Swept:
 
 def _failed(error: OSError) -> ReconcilerError:
     said = error.strerror or error
-    if error.errno in _LIMITS:
+    if error.errno in LIMITS:
         return ReconcilerError(
             f"the system gives no more of what a plan needs: {said}; nothing was changed; raise the limit (ulimit), or"
             " use fewer processes (the setting `processes`)"
         )
     return ReconcilerError(f"{error.filename or 'temporary files'}: {said}; {NO_ROOM}")
-
-
-_LIMITS = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 def _place(settings: Settings) -> Path | None:

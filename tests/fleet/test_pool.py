@@ -264,36 +264,29 @@ def test_a_script_that_is_not_made_to_be_imported_runs_once(fleet: Settings, tmp
         assert ran.stdout.count(f"Plan: {DEVICES:,} to adopt") == 1
 
 
-def test_settings_that_the_schema_does_not_know_are_told_of_once(fleet: Settings, tmp_path: Path) -> None:
+def refused(fleet: Settings, *command: str | Path) -> str:
+    """What a command says that plans nothing."""
+    done = subprocess.run(
+        command, cwd=fleet.root, env=clean_environ(), capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_settings_that_the_schema_does_not_know_are_told_of_once(fleet: Settings) -> None:
     config = fleet.root / "odd.toml"
     config.write_text('processes = 2\n[lifecycle]\ntransitions = {bogus = ["active"]}\n')
-    done = subprocess.run(
-        [COMMAND, "--config", config, "plan", "--no-cache"],
-        cwd=fleet.root,
-        env=clean_environ() | {"HOME": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    stderr = refused(fleet, COMMAND, "--config", config, "plan", "--no-cache")
     config.unlink()
 
-    assert done.returncode == 1
-    assert "lifecycle.transitions has 'bogus'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "lifecycle.transitions has 'bogus'" in stderr
+    assert "Traceback" not in stderr
 
 
-def test_a_plan_that_gets_too_few_open_files_says_so(fleet: Settings, tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["sh", "-c", f"ulimit -n 12; exec {COMMAND} plan --no-cache"],
-        cwd=fleet.root,
-        env=clean_environ() | {"HOME": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
+def test_a_plan_that_gets_too_few_open_files_says_so(fleet: Settings) -> None:
+    assert "Too many open files; nothing was changed; raise the limit" in refused(
+        fleet, "sh", "-c", f"ulimit -n 12; exec {COMMAND} plan --no-cache"
     )
-
-    assert done.returncode == 1
-    assert "Too many open files; nothing was changed; raise the limit" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -306,22 +299,10 @@ def test_a_plan_that_gets_too_few_open_files_says_so(fleet: Settings, tmp_path: 
         ("mount -t tmpfs -o size=0,nr_inodes=1 none /dev/shm", "a writable /dev/shm: No space left on device; nothing"),
     ],
 )
-def test_a_plan_whose_processes_cannot_share_memory_says_so(
-    fleet: Settings, tmp_path: Path, limits: str, said: str
-) -> None:
+def test_a_plan_whose_processes_cannot_share_memory_says_so(fleet: Settings, limits: str, said: str) -> None:
     if subprocess.run(["unshare", "-m", "sh", "-c", limits], capture_output=True, check=False).returncode:
         pytest.skip("mounting is not allowed here")
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", f"{limits}; exec {COMMAND} plan --no-cache"],
-        cwd=fleet.root,
-        env=clean_environ() | {"HOME": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-
-    assert done.returncode == 1
-    assert said in done.stderr
+    assert said in refused(fleet, "unshare", "-m", "sh", "-c", f"{limits}; exec {COMMAND} plan --no-cache")
 
 
 def test_a_plan_that_gets_no_thread_says_so(fleet: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
