@@ -45,8 +45,8 @@ def irremovable(
     changes: Iterable[Change],
     desired: Mapping[Serial, Device],
     states: Mapping[Serial, DeviceState],
-) -> list[Finding]:
-    """Where `on_removed.field = "null"` would send a null that the schema does not take.
+) -> list[tuple[Serial, Finding]]:
+    """On which devices, and where, `on_removed.field = "null"` would send a null that the schema does not take.
 
     What is desired is valid already; so whatever is wrong with a device now is a null in place of what was removed.
     """
@@ -56,11 +56,11 @@ def irremovable(
     return _misfits(settings, nulled, desired, states)
 
 
-def refuse_removals(settings: Settings, found: Iterable[Finding]) -> None:
+def refuse_removals(settings: Settings, found: Iterable[tuple[Serial, Finding]]) -> None:
     """Raise InventoryError if anything is `irremovable`."""
     told = capped(
         replace(finding, code="RC412", message=f"{finding.message}; {NULLED}", fix=NO_NULL)
-        for finding in found
+        for _, finding in sorted(found, key=lambda item: item[0])
         if finding.message
     )
     if told:
@@ -76,8 +76,9 @@ def check_plan(settings: Settings, changes: Iterable[Change], states: Mapping[Se
     found = _misfits(settings, changes, {}, states)
     if found:
         more = f", and {len(found) - 1} more like it" if len(found) > 1 else ""
+        said = found[0][1].message
         raise PlanFileError(
-            f"this plan leads to what the schema does not take: {found[0].message}{more}; nothing was sent; plan again"
+            f"this plan leads to what the schema does not take: {said}{more}; nothing was sent; plan again"
         )
 
 
@@ -86,7 +87,7 @@ def _misfits(
     changes: Iterable[Change],
     desired: Mapping[Serial, Device],
     states: Mapping[Serial, DeviceState],
-) -> list[Finding]:
+) -> list[tuple[Serial, Finding]]:
     """What is wrong with the changed fields of each device, as its change leaves it. What is not sent is let be."""
     sending = [change for change in changes if change.action is not Action.RELEASE]
     if not sending:
@@ -94,14 +95,14 @@ def _misfits(
     schema = _schema(settings)
     check_settings(settings, schema.document)
     secret, where = marks(schema.document).sensitive, fields.spots(ListRules(), date.min)
-    found: list[Finding] = []
+    found: list[tuple[Serial, Finding]] = []
     for change in sending:
         candidate = _left(change, desired.get(change.serial), states.get(change.serial))
         changed = {split(field.path)[0] for field in change.fields}
         for finding in fields.validate([candidate], schema, secret, where):
             inside = split(finding.pointer.removeprefix(candidate.pointer))
             if not inside or inside[0] in changed:
-                found.append(finding)
+                found.append((change.serial, finding))
     return found
 
 

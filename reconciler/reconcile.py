@@ -94,7 +94,7 @@ def planned(settings: Settings, found: Swept, targets: Sequence[str], moment: fl
         revision=found.head.revision,
         changes=found.changes,
         unchanged=found.unchanged,
-        guards=_checks(settings, found.changes, found.known, found.head.server, moment),
+        guards=_checks(settings, found.changes, found.known, found.total, server=found.head.server, moment=moment),
         standing=found.standing,
         targets=tuple(targets),
         digest=found.digest,
@@ -200,11 +200,18 @@ def _check_lineage(settings: Settings, agreed: Plan, head: Head) -> None:
 
 
 def _checks(
-    settings: Settings, changes: Sequence[Change], devices: Mapping[Serial, DeviceState], server: str, moment: float
+    settings: Settings,
+    changes: Sequence[Change],
+    devices: Mapping[Serial, DeviceState],
+    total: int,
+    *,
+    server: str,
+    moment: float,
 ) -> tuple[GuardCheck, ...]:
     return guard(
         changes,
         devices,
+        total=total,
         limits=settings.guard,
         moment=datetime.fromtimestamp(moment, UTC),
         lifecycle=settings.lifecycle,
@@ -217,22 +224,22 @@ def _tasks(
     settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
 ) -> tuple[tuple[Serial, ...], list["Task"]]:
     """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
-    rules = marked(settings)
+    rules, held = marked(settings), snapshot.devices
     # All of them stay to the end of the run: those that wait on disk are fetched once.
     changes: Sequence[Change] = [replace(change, fields=tuple(change.fields)) for change in agreed.changes]
     if serials := bare(changes):
         devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
-        changes = filled(changes, serials, devices, snapshot.devices, decommission=decommission)
-    settled = settle(changes, snapshot.devices, marks=rules, merged=settings.api.merges)
+        changes = filled(changes, serials, devices, held, decommission=decommission)
+    settled = settle(changes, held, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(
             f"{named(settled.stale, 50)} moved since this plan was made; nothing was sent; plan again",
             settled.stale,
         )
-    checks = _checks(settings, settled.todo, snapshot.devices, snapshot.server, moment)
+    checks = _checks(settings, settled.todo, held, len(held), server=snapshot.server, moment=moment)
     if refusals := [check for check in checks if not check.passed and check.rule not in allowed]:
         raise Refused(refusals)
-    check_plan(settings, settled.todo, snapshot.devices)
+    check_plan(settings, settled.todo, held)
     tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
     return settled.done, sorted(tasks, key=lambda task: (task.change.waits_for is not None, task.not_before))
 

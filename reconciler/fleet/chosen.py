@@ -48,6 +48,7 @@ def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
     return Swept(
         head,
         snapshot.devices,
+        len(snapshot.devices),
         found.changes,
         found.observed,
         tuple(found.standing),

@@ -27,7 +27,7 @@ class Compared:
     observed: Sequence[Change]
     standing: Sequence[Standing]
     paused: Sequence[Serial]
-    irremovable: Sequence[Finding]
+    irremovable: Sequence[tuple[Serial, Finding]]
 
 
 def compared(
@@ -37,7 +37,7 @@ def compared(
 
     As long as a device is in one part with its state, and with the device that it replaces.
     """
-    wrong: list[Finding] = []
+    wrong: list[tuple[Serial, Finding]] = []
 
     def changed(ours: DesiredState, theirs: Snapshot) -> tuple[Change, ...]:
         changes = diff(

@@ -1,7 +1,7 @@
 """The state as one run sees it: how devices stand, and which were touched while it looked."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,22 +16,6 @@ from reconciler.state.backend import Backend, Head, Look
 
 class Anew(Exception):
     """What the index knows is not enough: somebody has to look at everything."""
-
-
-class Known(Mapping[Serial, DeviceState]):
-    """As many devices as there are, of which only some can be looked up: those that a plan does something about."""
-
-    def __init__(self, devices: Mapping[Serial, DeviceState], count: int) -> None:
-        self._devices, self._count = devices, count
-
-    def __getitem__(self, serial: Serial) -> DeviceState:
-        return self._devices[serial]
-
-    def __iter__(self) -> Iterator[Serial]:
-        return iter(self._devices)
-
-    def __len__(self) -> int:
-        return self._count
 
 
 class Standpoint:
@@ -65,20 +49,21 @@ class Standpoint:
         return self._copied()[0]
 
     def held(self, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
-        """How those of these devices stand that the state has."""
+        """How those of these devices stand that the state has, now: `moved_on` tells whom to ask about again."""
         if self._copy:
             return held(self._copy[0], serials)
         found = self._again(serials).devices  # and those that were touched since, whom nobody asked about
         return {serial: found[serial] for serial in serials if serial in found}
 
-    def moved_on(self, index: Index) -> frozenset[Serial]:
+    def moved_on(self, index: Index, serials: Iterable[Serial]) -> frozenset[Serial]:
         """The devices that were touched since the last look, and have to be looked at again, which happens once.
 
-        If there are none, the last look is at what is `extra`, too.
+        If there are none, the last look is at `serials` and at what is `extra`, too, and nothing else is asked for.
         """
         self.extra = set(index.undeclared(self.extra))
+        asked = self.extra.union(serials)
         if self._copy is None or self._copy[1].head != self.look.head:
-            look = self._again(self.extra)
+            look = self._again(asked)
             if not look.touched:
                 self.look = look
                 return frozenset()
@@ -86,7 +71,7 @@ class Standpoint:
             touched, self.look = self._again(()).touched, moment
             self.extra |= touched
             return touched
-        self.look = replace(self.look, devices=held(self._copy[0], [*self.extra]))
+        self.look = replace(self.look, devices=held(self._copy[0], [*asked]))
         return frozenset()
 
     def gone(self, index: Index) -> dict[Serial, DeviceState]:
@@ -94,9 +79,9 @@ class Standpoint:
         self.extra &= self.look.devices.keys()
         return {serial: self.look.devices[serial] for serial in sorted(index.undeclared(self.extra))}
 
-    def known(self, serials: Sequence[Serial]) -> Known:
-        """The devices of the state; these can be looked up, and those that are gone."""
-        return Known({**self.look.devices, **self.held(serials)}, self.look.count)
+    def known(self, serials: Iterable[Serial]) -> Mapping[Serial, DeviceState]:
+        """How those of these devices stood at the last look that it was at."""
+        return {serial: self.look.devices[serial] for serial in serials if serial in self.look.devices}
 
     def meta(self) -> dict[str, str]:
         """What the next run has to know."""

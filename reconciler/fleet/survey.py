@@ -70,7 +70,7 @@ class Survey:
     problems: list[Problem] = field(default_factory=list)
     resolved: list[Finding] = field(default_factory=list)
     invalid: list[Finding] = field(default_factory=list)
-    irremovable: list[Finding] = field(default_factory=list)
+    irremovable: list[tuple[Serial, Finding]] = field(default_factory=list)
     damaged: dict[str, frozenset[str]] = field(default_factory=dict)
     paths: dict[str, Path | str] = field(default_factory=dict)
     facts: dict[Fact, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from reconciler.state.backend import Backend, Head
 from reconciler.watch import Watch
 
 if TYPE_CHECKING:
-    from reconciler.fleet.survey import Survey, Surveyor, Terms
+    from reconciler.fleet.survey import Held, Survey, Surveyor, Terms
 
 SURE_AFTER = 2_000_000_000
 """Nanoseconds for which a file that was touched may be touched again without a trace: what clocks of disks count by."""
@@ -51,11 +52,12 @@ class Inquiry:
 class Swept:
     """What a plan needs to know; the sequences are in serial order.
 
-    `known` counts the devices of the state, and those can be looked up in it that a plan does something about.
+    `known` are those devices of the state that a plan does something about, of `total` in all.
     """
 
     head: Head
     known: Mapping[Serial, DeviceState]
+    total: int
     changes: Sequence[Change]
     observed: Sequence[Change]
     standing: tuple[Standing, ...]
@@ -129,7 +131,7 @@ class _Sweep:
         warnings: tuple[Problem, ...] = ()
         if any_read or todo.gone or gone or self._tally.problems or before.get("quiet") != "yes":
             with self._watch.stage("check"):
-                surveyor = self._surveyor(layers)
+                surveyor = self._surveyor(layers, self._state.known)
                 warnings, quiet = self._judged(surveyor, index)
                 rest = surveyor.swapped(set(swaps.values()), gone)
             self._tally.compared(rest)
@@ -149,7 +151,8 @@ class _Sweep:
             settled = changes.settled()
             return Swept(
                 self._state.look.head,
-                self._state.known([*changes.known, *observed.known]),
+                self._state.look.devices,
+                self._state.look.count,
                 settled,
                 observed.settled(),
                 tuple(self._tally.told()),
@@ -183,7 +186,8 @@ class _Sweep:
                     index.put_facts(survey.facts)
                     advance(files)
             index.complete()
-            touched = self._state.moved_on(index)
+            asked = chain(self._tally.changes.known, self._tally.observed.known, index.swaps())
+            touched = self._state.moved_on(index, asked)
             if not touched:
                 return any_read
             again = {known[1] for serial in touched if (known := index.known(serial))}
@@ -199,13 +203,13 @@ class _Sweep:
             from reconciler.fleet.pool import processes, surveys
 
             if processes(self._settings.processes) > 1:
-                self._surveyor(layers)  # raises here what would end all of them
+                self._surveyor(layers, self._state.held)  # raises here what would end all of them
                 done = surveys(self._terms(layers), self._state.copy, [files for files, _ in handfuls])
                 for (files, _), (survey, began, seconds, pid) in zip(handfuls, done, strict=True):
                     self._watch.took("survey", began, seconds, pid)
                     yield survey, len(files)
                 return
-        surveyor = self._surveyor(layers)
+        surveyor = self._surveyor(layers, self._state.held)
         for files, _ in handfuls:
             yield surveyor.look(files), len(files)
 
@@ -214,10 +218,10 @@ class _Sweep:
 
         return Terms(self._settings, self._run.today, layers.defaults, layers.groups, layers.sums, self._run.resend)
 
-    def _surveyor(self, layers: Context) -> "Surveyor":
+    def _surveyor(self, layers: Context, held: "Held") -> "Surveyor":
         from reconciler.fleet.survey import Surveyor
 
-        return Surveyor(self._terms(layers), self._state.held)
+        return Surveyor(self._terms(layers), held)
 
     def _judged(self, surveyor: "Surveyor", index: Index) -> tuple[tuple[Problem, ...], bool]:
         """The warnings of all files, and whether there would be none without reading any. Raises InventoryError."""

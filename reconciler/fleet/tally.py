@@ -21,7 +21,7 @@ class Tally:
     problems: list[Problem] = field(default_factory=list)
     resolved: "list[Finding]" = field(default_factory=list)
     invalid: "list[Finding]" = field(default_factory=list)
-    irremovable: "list[Finding]" = field(default_factory=list)
+    irremovable: "list[tuple[Serial, Finding]]" = field(default_factory=list)
     damaged: dict[str, frozenset[str]] = field(default_factory=dict)
     paths: dict[str, Path | str] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
@@ -48,7 +48,7 @@ class Tally:
             known = set(self.problems)
             self.problems += (problem for problem in survey.problems if problem not in known)
         self.damaged |= survey.damaged
-        findings = (*survey.resolved, *survey.invalid, *survey.irremovable)
+        findings = (*survey.resolved, *survey.invalid)
         noted = {name for finding in findings for name in (finding.file, *(finding.also or ())[:1])}
         self.paths |= {name: path for name, path in survey.paths.items() if name in noted}
 
@@ -61,8 +61,9 @@ class Tally:
         self.paused |= set(rest.paused)
 
     def without(self, serials: Iterable[Serial]) -> None:
-        """Forget what was found about these devices: it is to be found anew."""
+        """Forget how these devices compare to the state: they are to be compared anew."""
         gone = set(serials)
+        self.irremovable = [item for item in self.irremovable if item[0] not in gone]
         self.changes.without(gone)
         self.observed.without(gone)
         self.standing = {serial: item for serial, item in self.standing.items() if serial not in gone}

@@ -35,27 +35,31 @@ def guard(
     changes: Sequence[Change],
     devices: Mapping[Serial, DeviceState],
     *,
+    total: int | None = None,
     limits: GuardSettings,
     moment: datetime,
     lifecycle: LifecycleSettings | None = None,
     removed: Literal["release", "null", "error"] = "release",
     servers: tuple[str, str] = ("", ""),
 ) -> tuple[GuardCheck, ...]:
-    """What each of RULES finds in `changes` to a fleet that stands at `devices` (all of them, not only the targeted).
+    """What each of RULES finds in `changes` to a fleet that stands at `devices`.
+
+    These are all, or `total` is how many there are and they are those that `changes` are about.
 
     The law: each rule is there once, in that order, and either passes or refuses, whatever the plan and the limits. A
     first adoption is not a change; neither is sending again what has no answer yet. `moment` is aware of its time
     zone. `servers` are the base URLs that the state was applied to and that this plan is for, "" where not known.
     """
+    total = len(devices) if total is None else total
     known = [changes[at] for at, action in enumerate(actions(changes)) if action is not Action.ADOPT]
     return (
-        *limited(known, devices, limits, adopted=len(changes) - len(known)),
+        *limited(known, devices, limits, total=total, adopted=len(changes) - len(known)),
         _protected(known, devices, limits.protected),
         lived(known, devices, lifecycle or LifecycleSettings()),
         frozen(limits.freeze, moment, changes=len(changes)),
         _removed(known, error=removed == "error"),
         _unknown(known, devices),
-        _moved(*(servers if devices else ("", ""))),
+        _moved(*(servers if total else ("", ""))),
     )
 
 

@@ -17,9 +17,14 @@ replace a device is to adopt one and to release another, whatever becomes of tha
 
 
 def limited(
-    changes: Sequence[Change], states: Mapping[Serial, DeviceState], settings: GuardSettings, *, adopted: int
+    changes: Sequence[Change],
+    states: Mapping[Serial, DeviceState],
+    settings: GuardSettings,
+    *,
+    total: int,
+    adopted: int,
 ) -> Iterator[GuardCheck]:
-    """The limits, each once, for a fleet that stands at `states`; so many more devices are `adopted`.
+    """The limits, each once, for a fleet of `total` that stands at `states`; so many more devices are `adopted`.
 
     The law: a percentage refuses `count` devices if and only if count > floor and count * 100 > limit * total, and any
     other limit if and only if count > limit.
@@ -30,7 +35,6 @@ def limited(
         "released": sum(_releases(change) for change in changes),
         "adopted": adopted + sum(change.action in {Action.ADOPT, Action.REPLACE} for change in changes),
     }
-    total = len(states)
     yield _share("changed", count["changed"], settings.max_changed_pct, total, settings.floor)
     yield _share("released", count["released"], settings.max_released_pct, total, settings.floor)
     yield _absolute("changed", count["changed"], settings.max_changed)

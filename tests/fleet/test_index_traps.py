@@ -20,15 +20,11 @@ from conftest import Declare, Run
 
 from reconciler import reconcile
 from reconciler.config import load
-from reconciler.errors import InventoryError
 from reconciler.fleet import sweep
-from reconciler.fleet.standpoint import Standpoint
-from reconciler.index import Index
 from reconciler.inventory.files import Folder, folders
-from reconciler.model import Action, Json, Problem, Serial
+from reconciler.model import Problem
 from reconciler.plan.plan_file import to_json
 from reconciler.sandbox.server import Sandbox
-from reconciler.state.open import open_state
 from reconciler.watch import Advance, Watch
 
 
@@ -257,34 +253,6 @@ def test_a_layer_that_was_another_while_the_files_were_read_is_not_remembered(
     assert [change.serial for change in reconcile.plan(settings).changes] == ["AP-1"]
 
 
-def test_a_file_that_is_read_only_because_its_device_was_applied_meanwhile_is_checked_beside_the_others(
-    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    sandbox.seed("AP-1", "AP-2")
-    declare("a.yaml", serial_number="AP-1", name="one")
-    declare("b.yaml", serial_number="AP-2", name="two")
-    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
-    time.sleep(2.1)  # until the status of a file tells whether it moved
-    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
-    reconcile.plan(settings)
-    struck: list[int] = []
-
-    class Meanwhile(Watch):
-        def stage(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-            if name == "read" and not struck:
-                declare("a.yaml", serial_number="AP-1", name="another")
-                struck.append(run("apply", "--auto-approve", "--no-cache", environ=sandbox.environ).code)
-                twice = [{"serial_number": "AP-1", "name": "another"}, {"serial_number": "AP-2", "name": "two"}]
-                declare("a.yaml", devices=twice)
-            return super().stage(name, total, unit)
-
-    with pytest.raises(InventoryError) as raised:
-        reconcile.plan(settings, watch=Meanwhile())
-
-    assert struck == [0]
-    assert [problem.code for problem in raised.value.problems] == ["RC307"]
-
-
 def test_a_device_that_somebody_forgot_is_adopted_again(
     declare: Declare, run: Run, applied: Callable[[str], None]
 ) -> None:
@@ -350,71 +318,3 @@ def test_who_declares_a_device_first_is_told_whichever_files_were_read(
 
     assert ran == run("plan", "--no-cache")
     assert "inventory/c.yaml:2:20: AP-1 is declared twice; first at inventory/a.yaml:2:20" in ran.stderr
-
-
-@pytest.mark.parametrize("settled", ["first", "second"])
-def test_a_device_that_is_applied_while_a_plan_is_at_its_end_is_not_released(
-    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, settled: str
-) -> None:
-    for serial in ("AP-1", "AP-2"):
-        declare(f"{serial}.yaml", serial_number=serial, status="active")
-        sandbox.seed(serial)
-    apply = ("apply", "--auto-approve", "--target", "AP-1")
-    if settled == "second":
-        assert run(*apply, environ=sandbox.environ).code == 0
-        apply = (*apply[:-1], "AP-2")
-    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
-    reconcile.plan(settings)
-    struck: list[int] = []
-    moved_on = Standpoint.moved_on
-
-    def moved(self: Standpoint, index: Index) -> frozenset[Serial]:
-        touched = moved_on(self, index)
-        if not touched and not struck:
-            struck.append(run(*apply, environ=sandbox.environ).code)
-        return touched
-
-    monkeypatch.setattr(Standpoint, "moved_on", moved)
-
-    plan = reconcile.plan(settings)
-
-    assert struck == [0]
-    assert [change.serial for change in plan.changes if change.action is not Action.ADOPT] == []
-
-
-@pytest.mark.parametrize("way", ["index", "index and processes", "no index", "no index and processes"])
-def test_a_plan_beside_an_apply_is_that_of_one_moment_and_comes_to_an_end(
-    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, way: str
-) -> None:
-    serials = [Serial(f"AP-{number:02}") for number in range(12)]
-    sandbox.seed(*serials)
-    for at in range(0, 12, 3):
-        inside: list[Json] = [{"serial_number": serial, "status": "active"} for serial in serials[at : at + 3]]
-        declare(f"{at}.yaml", devices=inside)
-    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
-    settings = replace(settings, processes=2 if "processes" in way else 1)
-    monkeypatch.setattr(sweep, "ALONE", 0)
-    monkeypatch.setattr(sweep, "HANDFUL", 1)
-    waiting, moments, stages = [*serials], dict[int, set[Serial]](), list[str]()
-
-    def apply() -> None:
-        assert run("apply", "--auto-approve", "--target", waiting.pop(), environ=sandbox.environ).code == 0
-        with closing(open_state(settings.state, settings.root)) as backend:
-            moments[backend.head().revision] = set(serials) - set(waiting)
-
-    class Meanwhile(Watch):
-        def stage(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:
-            if name in {"read", "check"}:
-                stages.append(name)
-                apply()
-            return super().stage(name, total, unit)
-
-    apply()
-    if not way.startswith("no"):
-        reconcile.plan(settings)
-    plan = reconcile.plan(settings, watch=Meanwhile())
-
-    assert stages in (["read", "check"], ["read", "read", "check"])
-    assert {change.action for change in plan.changes} == {Action.ADOPT}
-    assert {change.serial for change in plan.changes} == set(serials) - moments[plan.revision]
-    assert {change.serial for change in reconcile.plan(settings).changes} == set(waiting)
