@@ -22,18 +22,18 @@ from reconciler import reconcile
 from reconciler.config import load
 from reconciler.fleet import sweep
 from reconciler.inventory.files import Folder, folders
-from reconciler.model import Problem
+from reconciler.model import Json, Problem
 from reconciler.plan.plan_file import to_json
 from reconciler.sandbox.server import Sandbox
 from reconciler.watch import Advance, Watch
 
 
 @pytest.fixture
-def applied(run: Run, sandbox: Sandbox) -> Callable[[str], None]:
-    """Applies the inventory, which declares this device, and plans: the index knows that nothing is to be done."""
+def applied(run: Run, sandbox: Sandbox) -> Callable[..., None]:
+    """Applies the inventory, which declares these devices, and plans: an index knows that nothing is to be done."""
 
-    def apply(serial: str) -> None:
-        sandbox.seed(serial)
+    def apply(*serials: str) -> None:
+        sandbox.seed(*serials)
         assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
         assert "No changes" in run("plan").stdout
 
@@ -41,7 +41,7 @@ def applied(run: Run, sandbox: Sandbox) -> Callable[[str], None]:
 
 
 def test_defaults_that_move_to_a_folder_below_are_told_of_by_their_new_name(
-    declare: Declare, run: Run, applied: Callable[[str], None], tmp_path: Path
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
 ) -> None:
     declare("a/_defaults.yaml", "status: active\n$lock: [status, configuration.none]\n")
     declare("a/b/ap.yaml", serial_number="AP-1")
@@ -56,7 +56,7 @@ def test_defaults_that_move_to_a_folder_below_are_told_of_by_their_new_name(
 
 @pytest.mark.parametrize("spoil", [Path.mkdir, os.mkfifo, lambda path: path.write_text("#" * 1_200_000)])
 def test_a_layer_that_cannot_be_read_any_more_is_not_taken_for_the_empty_one_it_was(
-    declare: Declare, run: Run, applied: Callable[[str], None], spoil: Callable[[Path], None]
+    declare: Declare, run: Run, applied: Callable[..., None], spoil: Callable[[Path], None]
 ) -> None:
     layer = declare("a/_defaults.yaml", "# nothing\n")
     layer.write_bytes(b"")
@@ -73,7 +73,7 @@ def test_a_layer_that_cannot_be_read_any_more_is_not_taken_for_the_empty_one_it_
 
 
 def test_an_override_in_a_layer_ends_however_the_word_is_written(
-    declare: Declare, applied: Callable[[str], None], tmp_path: Path
+    declare: Declare, applied: Callable[..., None], tmp_path: Path
 ) -> None:
     today = datetime.now(UTC).date().isoformat()
     override = f"{{status: {{value: inactive, until: '{today}', reason: test}}}}"
@@ -198,7 +198,7 @@ def test_an_index_that_holds_what_no_plan_writes_is_made_anew(
 
 
 def test_an_index_whose_numbers_are_used_up_is_made_anew(
-    declare: Declare, run: Run, applied: Callable[[str], None], tmp_path: Path
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
 ) -> None:
     declare("a.yaml", serial_number="AP-1")
     applied("AP-1")
@@ -254,7 +254,7 @@ def test_a_layer_that_was_another_while_the_files_were_read_is_not_remembered(
 
 
 def test_a_device_that_somebody_forgot_is_adopted_again(
-    declare: Declare, run: Run, applied: Callable[[str], None]
+    declare: Declare, run: Run, applied: Callable[..., None]
 ) -> None:
     declare("ap.yaml", serial_number="AP-1", status="active")
     applied("AP-1")
@@ -267,13 +267,12 @@ def test_a_device_that_somebody_forgot_is_adopted_again(
 
 
 def test_a_group_that_still_selects_a_device_whose_file_did_not_move_is_not_said_to_select_none(
-    declare: Declare, run: Run, applied: Callable[[str], None], sandbox: Sandbox
+    declare: Declare, run: Run, applied: Callable[..., None]
 ) -> None:
     declare("_groups/g.yaml", "group: g\nselect: {status: active}\nset: {location: Lyon}\n")
     declare("a.yaml", serial_number="AP-1", status="active")
     declare("b.yaml", serial_number="AP-2", status="active")
-    sandbox.seed("AP-2")
-    applied("AP-1")
+    applied("AP-1", "AP-2")
 
     declare("a.yaml", serial_number="AP-1", status="inactive")
     indexed, alone = run("plan"), run("plan", "--no-cache")
@@ -306,8 +305,106 @@ def test_values_that_clash_and_devices_that_nobody_declares_are_found_whichever_
     assert problems() == [("1", "RC618")]
 
 
+def test_a_device_that_leaves_is_missed_by_one_that_refers_to_it_though_no_file_has_to_be_read(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    properties = {"location": {"type": "string", "x-references": True}, "serial_number": {"type": "string"}}
+    (tmp_path / "schema.json").write_text(json.dumps({"type": "object", "properties": properties}))
+    (tmp_path / "reconciler.toml").write_text('schema = "schema.json"\n')
+    declare("a.yaml", serial_number="AP-1", location="AP-2")
+    ours = declare("b.yaml", serial_number="AP-2")
+    applied("AP-1", "AP-2")
+    assert run("state", "forget", "AP-2", "--auto-approve").code == 0
+    assert "1 to adopt" in run("plan").stdout
+
+    ours.unlink()
+
+    ran = run("plan")
+    assert ran == run("plan", "--no-cache")
+    assert "AP-1.location refers to" in ran.stderr
+
+
+def test_a_state_that_was_altered_past_its_journal_is_told_of_though_nothing_moved(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    applied("AP-1")
+    with closing(sqlite3.connect(tmp_path / ".reconciler/state.db")) as state, state:
+        assert state.execute("DELETE FROM device").rowcount == 1
+
+    ran = run("plan")
+
+    assert ran == run("plan", "--no-cache")
+    assert ran.code != 0
+    assert "state" in ran.stderr
+
+
+def test_a_folder_that_went_and_came_back_is_read_again(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    declare("a/ap.yaml", serial_number="AP-2")
+    applied("AP-1", "AP-2")
+    time.sleep(2.1)  # until the status of a file tells whether it moved
+    run("plan")
+    inside, away = tmp_path / "inventory/a", tmp_path / "away"
+
+    inside.rename(away)
+    assert "1 to release" in run("plan").stdout
+    away.rename(inside)
+
+    assert "No changes" in run("plan").stdout
+
+
+@pytest.mark.parametrize("whose", ["of a device", "of a file"])
+def test_an_override_of_devices_ends_though_their_file_did_not_move(
+    declare: Declare, applied: Callable[..., None], tmp_path: Path, whose: str
+) -> None:
+    override: Json = {"status": {"value": "inactive", "until": datetime.now(UTC).date().isoformat(), "reason": "test"}}
+    device: Json = {"serial_number": "AP-1"}
+    if whose == "of a device":
+        declare("ap.yaml", **device, status="active", **{"$override": override})
+    else:
+        declare("ap.yaml", defaults={"status": "active", "$override": override}, devices=[device])
+    applied("AP-1")
+    settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
+    tomorrow = time.time() + 24 * 3600
+
+    indexed, whole = (reconcile.plan(it, clock=lambda: tomorrow) for it in (settings, replace(settings, cache=None)))
+
+    assert to_json(indexed) == to_json(whole)
+    assert [change.serial for change in indexed.changes] == ["AP-1"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_an_index_of_somebody_else_is_not_trusted(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    applied("AP-1")
+    with closing(sqlite3.connect(index_of(tmp_path))) as index, index:
+        index.execute("INSERT INTO extra VALUES ('AP-1')")
+        index.execute("UPDATE device SET serial = 'AP-9'")
+    assert "to release" in run("plan").stdout
+    os.chown(index_of(tmp_path), 65534, 65534)
+
+    assert "No changes" in run("plan").stdout
+
+
+def test_only_its_user_may_look_into_the_folder_of_an_index(declare: Declare, tmp_path: Path) -> None:
+    declare("ap.yaml", serial_number="AP-1")
+    before = os.umask(0)
+    try:
+        reconcile.plan(load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"}))
+    finally:
+        os.umask(before)
+
+    folder = index_of(tmp_path).parent
+    assert (folder.name, oct(folder.stat().st_mode & 0o777)) == ("reconciler", "0o700")
+
+
 def test_who_declares_a_device_first_is_told_whichever_files_were_read(
-    declare: Declare, run: Run, applied: Callable[[str], None]
+    declare: Declare, run: Run, applied: Callable[..., None]
 ) -> None:
     declare("a.yaml", serial_number="AP-1")
     applied("AP-1")
