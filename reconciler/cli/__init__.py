@@ -216,6 +216,13 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
     except ReconcilerError as error:
         _explain(error)
         return error.exit_code
+    except MemoryError:
+        click.echo(
+            "error: there is not enough memory; what was done is recorded: run it again where there is more, or with"
+            " fewer processes (the setting `processes`)",
+            err=True,
+        )
+        return 1
     except OSError as error:
         click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
         return 1

@@ -73,7 +73,7 @@ def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iter
         begun.kill()
         with suppress(RuntimeError):  # of a thread that never began
             pool.shutdown(cancel_futures=True)
-        if isinstance(error, BrokenProcessPool):
+        if isinstance(error, BrokenProcessPool) and not error.__cause__:  # the cause is what it could not tell us
             raise ReconcilerError(
                 "a process that was reading the inventory was killed, perhaps for want of memory; nothing was changed;"
                 " run again, with fewer processes (the setting `processes`)"

@@ -229,7 +229,7 @@ class Surveyor:
         return Indexed(
             document.path,
             document.sum,
-            loud=noted or any(device.manage != "apply" or device.replaces for device in devices),
+            loud=noted or any(device.manage != "apply" for device in devices),
             until=min(days).isoformat() if days else "",
             devices=tuple((item.serial, checksum(canonical(item.fields)), item.serial in same) for item in devices),
             claims=tuple(self._claims(inside)),

@@ -117,8 +117,6 @@ class _Sweep:
             listing, layers = self._listing()
         index = self._stack.enter_context(opened(place, layers.everywhere, anew=anew))
         before, facts = index.meta(), index.facts()
-        if before.get("today", today) > today:
-            raise Anew
         with self._watch.stage("state"):
             self._state = Standpoint(self._run.backend, index, self._run.check, self._stack)
         with self._watch.stage("compare"):
@@ -144,7 +142,7 @@ class _Sweep:
         moving = len(changes) + len(observed) - sum(serial in gone for serial in (*changes.serials, *observed.serials))
         unchanged = index.count() - len(self._tally.paused) - moving
         index.put_extra(gone)
-        index.put_meta({**self._state.meta(), "today": today})
+        index.put_meta(self._state.meta())
         if not self._tally.shifted:
             index.keep()
         with self._watch.stage("sort"):

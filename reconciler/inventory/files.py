@@ -37,11 +37,17 @@ class Folder:
 def folders(root: Path, inventory: Path, before: int) -> Iterator[Folder | Problem]:
     """The folders below `inventory` that hold device files, and what is wrong with names and links.
 
+    An inventory may be a single file: a folder of its own, without layers above.
+
     A file whose status changed at `before` or later (UNIX time in ns) has no mark.
     """
     top = os.path.abspath(inventory)  # noqa: PTH100 - keeps links as they are
     if not os.path.isdir(top):  # noqa: PTH112
-        yield from (item for item in device_files(root, inventory) if isinstance(item, Problem))
+        for found in device_files(root, inventory):
+            if isinstance(found, Problem):
+                yield found
+            else:
+                yield Folder(os.path.dirname(found), {found: _mark(Path(found), before)})  # noqa: PTH120 - a name, as all here
         return
     folder: str | None = None
     files: dict[str, str] = {}
@@ -60,7 +66,7 @@ def folders(root: Path, inventory: Path, before: int) -> Iterator[Folder | Probl
         yield Folder(folder, files)
 
 
-def _mark(entry: "os.DirEntry[str]", before: int) -> str:
+def _mark(entry: "os.DirEntry[str] | Path", before: int) -> str:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:

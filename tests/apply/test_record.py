@@ -69,6 +69,31 @@ def test_a_write_that_fails_fails_for_all_and_forever() -> None:
     assert calls == 1
 
 
+def test_a_write_that_waits_while_another_fails_is_not_tried() -> None:
+    calls: list[int] = []
+    begun, gate = threading.Event(), threading.Event()
+
+    def append(drafts: Sequence[Draft]) -> None:
+        calls.append(len(drafts))
+        begun.set()
+        gate.wait(5)
+        raise StateError("disk full")
+
+    async def work() -> None:
+        recorder = Recorder(append)
+        first = asyncio.create_task(recorder.write(draft(0)))
+        await asyncio.to_thread(begun.wait, 5)
+        second = asyncio.create_task(recorder.write(draft(1)))
+        await asyncio.sleep(0)
+        gate.set()
+        ends = await asyncio.gather(first, second, return_exceptions=True)
+        assert [str(end) for end in ends] == ["disk full"] * 2
+
+    asyncio.run(work())
+
+    assert calls == [1]
+
+
 async def _written(rhythm: Rhythm, *, writers: int, come: int) -> list[int]:
     """How many drafts each write held when `come` of `writers` came."""
     sizes: list[int] = []

@@ -122,6 +122,19 @@ def test_an_interrupt_during_an_import_waits_for_its_end(tmp_path: Path) -> None
     assert (done.returncode, done.stdout, done.stderr) == (0, "loaded\ninterrupted\n", "")
 
 
+def test_an_interrupt_during_an_import_at_the_very_end_strikes_nobody(tmp_path: Path) -> None:
+    (tmp_path / "last.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = (
+        "from time import sleep\nfrom reconciler.cli.interrupt import interruptible\n"
+        "with interruptible():\n  import last\nsleep(0.1)\nprint('ended')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=30, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
 @pytest.mark.parametrize(("pause", "out"), [(0.0, "in order\n"), (1.2, "")])
 def test_an_interrupt_that_comes_twice_spares_the_end_unless_that_takes_long(pause: float, out: str) -> None:
     code = (

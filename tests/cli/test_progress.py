@@ -1,5 +1,7 @@
 """What a run tells while it is on its way: nothing for a moment, then how far it is."""
 
+import subprocess
+import sys
 from typing import ClassVar
 
 import pytest
@@ -81,6 +83,37 @@ def test_a_stage_that_hangs_is_told_again_and_again(capsys: pytest.CaptureFixtur
             time.now += 1
 
     assert capsys.readouterr().err.count("state: ") >= 3
+
+
+FORKS = """
+import os
+from threading import Event, Thread
+from time import sleep
+
+from reconciler.cli.progress import _DRAWING
+
+drawing = Event()
+
+
+def draw():
+    with _DRAWING:
+        drawing.set()
+        sleep(0.3)
+
+
+Thread(target=draw).start()
+drawing.wait()
+pid = os.fork()
+if not pid:
+    os._exit(0 if _DRAWING.acquire(timeout=1) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), _DRAWING.acquire(timeout=1))
+"""
+
+
+def test_a_process_that_is_forked_while_a_bar_is_drawn_can_draw_itself() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, encoding="utf-8", check=False)
+
+    assert (done.stdout, done.stderr) == ("0 True\n", "")
 
 
 def test_a_run_that_is_over_sooner_says_nothing_on_its_way(declare: Declare, run: Run, sandbox: Sandbox) -> None:

@@ -1,6 +1,8 @@
 """What stops a run or bends it, told end to end: lost answers, wrong addresses, and the record of it all."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,16 @@ def test_a_lost_answer_is_sent_again_as_it_was_and_with_what_changed_since(
     assert sent == [{"status": "inactive"}] * 8
     assert [request.body for request in sandbox.requests()] == [{"status": "inactive", "name": "Hall"}]
     assert run("plan").stdout.startswith("No changes.")
+
+
+def test_want_of_memory_is_no_defect_and_has_a_way_out() -> None:
+    code = (
+        "import sys\nfrom reconciler import cli\n"
+        "def plan(**_): raise MemoryError\n"
+        "cli.cli.main = plan\nsys.exit(cli.run())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is not enough memory; ")
+    assert "fewer processes" in done.stderr

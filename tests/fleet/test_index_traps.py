@@ -89,6 +89,21 @@ def test_an_override_in_a_layer_ends_however_the_word_is_written(
     assert [change.serial for change in indexed.changes] == ["AP-1"]
 
 
+def test_an_inventory_of_a_single_file_is_planned_like_any_other(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "reconciler.toml").write_text('inventory = "inventory/fleet.yaml"\n')
+    declare("other.yaml", serial_number="AP-9")
+    declare("fleet.yaml", devices=[{"serial_number": "AP-1", "name": "one"}, {"serial_number": "AP-2"}])
+    applied("AP-1", "AP-2")
+
+    declare("fleet.yaml", devices=[{"serial_number": "AP-1", "name": "two"}])
+    ran = run("plan")
+
+    assert ran == run("plan", "--no-cache")
+    assert "Plan: 0 to adopt, 1 to update, 1 to release." in ran.stdout
+
+
 @pytest.mark.skipif(os.uname().sysname == "Darwin", reason="its file names are always UTF-8")
 def test_names_that_are_no_text_are_planned_like_any_other(declare: Declare, run: Run, tmp_path: Path) -> None:
     declare("a/ap.yaml", serial_number="AP-1")

@@ -18,6 +18,8 @@ from conftest import COMMAND, clean_environ
 from reconciler import reconcile
 from reconciler.config import Settings, load
 from reconciler.errors import InventoryError, ReconcilerError
+from reconciler.fleet.survey import Survey
+from reconciler.fleet.tally import Tally
 from reconciler.model import Source
 from reconciler.plan.plan_file import digest, to_json
 
@@ -163,6 +165,30 @@ def test_a_process_that_is_killed_is_told_of_with_a_way_out(planning: subprocess
     assert planning.returncode == ReconcilerError.exit_code
     assert b"a process that was reading the inventory was killed" in stderr
     assert b"the setting `processes`" in stderr
+
+
+def test_what_only_tells_a_terminal_does_not_end_a_process_that_reads(
+    planning: subprocess.Popen[bytes],
+) -> None:
+    reading = workers(planning)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        os.kill(reading[0], number)
+    _, stderr = planning.communicate(timeout=30)
+
+    assert (planning.returncode, stderr) == (0, b"Carry it out with: reconciler apply\n")
+
+
+def test_a_process_that_is_asked_to_end_ends(planning: subprocess.Popen[bytes]) -> None:
+    reading = workers(planning)
+    os.kill(planning.pid, signal.SIGSTOP)  # so that it gives it no end itself
+    try:
+        os.kill(reading[0], signal.SIGTERM)
+        deadline = time.monotonic() + 20
+        while not gone(reading[0]) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert gone(reading[0])
+    finally:
+        os.kill(planning.pid, signal.SIGCONT)
 
 
 HALF = """
@@ -318,3 +344,11 @@ def test_a_plan_that_gets_no_thread_says_so(fleet: Settings, monkeypatch: pytest
         reconcile.plan(fleet)
 
     assert tried
+
+
+def test_what_one_process_saw_move_is_doubted_whatever_the_others_say() -> None:
+    tally = Tally()
+    for survey in (Survey(), Survey(shifted=True), Survey()):
+        tally.add(survey)
+
+    assert tally.shifted

@@ -161,6 +161,14 @@ def test_what_may_not_be_read_is_a_problem_and_the_rest_is_read(inventory: Path)
     assert "no such file" in problem.message
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux has files that hold more than they say")
+def test_a_file_that_holds_more_than_its_status_says_was_written_while_it_was_read() -> None:
+    problem = load("/proc/self/status", "a.yaml")
+
+    assert isinstance(problem, Problem)
+    assert (problem.code, problem.message) == ("RC103", "the file changed while it was read")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_permissions_are_respected_and_told(inventory: Path) -> None:
     (inventory / "a.yaml").write_text(DEVICE)
