@@ -4,7 +4,9 @@ The law: for every device, snapshot + changes = desired; and a device that is eq
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from reconciler.brief import Columns, Fields
@@ -236,14 +238,22 @@ def _pointers(name: str, before: Json, after: Json) -> set[str]:
     """Where two values of one field differ, never below a list."""
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return {join(name)}
+    same = {key for key in before.keys() & after.keys() if _same(before[key], after[key])}
+    old, new = (canonical({key: side[key] for key in side if key not in same}) for side in (before, after))
+    return {join(name, *keys) for keys in _apart(old, new)}
+
+
+@lru_cache(maxsize=1_000)
+def _apart(old: str, new: str) -> frozenset[tuple[str, ...]]:
+    """Where two JSON objects differ. A layer changes the same in many devices, and to compare is dear."""
     from deepdiff import DeepDiff  # costs more than a plan without changes
 
+    before, after = json.loads(old), json.loads(new)
     found = DeepDiff(
         before, after, view="tree", ignore_private_variables=False, threshold_to_diff_deeper=0, verbose_level=0
     )
-    return {
-        join(name, *_above_lists(item.path(output_format="list"), before)) for items in found.values() for item in items
-    }
+    paths = (item.path(output_format="list") for items in found.values() for item in items)
+    return frozenset(tuple(_above_lists(path, before)) for path in paths)
 
 
 def _above_lists(path: Iterable[str | int], document: Json) -> Iterator[str]:
