@@ -95,11 +95,11 @@ def ours(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
             yield "no-op-clone", plans.unchanged(place, 1)
         plans.warm(place)
     yield "percent", plans.changed(place, runs, plans.one_percent(place))
+    yield "layer", plans.layer(place, runs)
     if place.per_file == 1:
         copy = outside(place, place.folder.with_name("outside"))
         plans.warm(copy)
         yield "no-op-outside", plans.unchanged(copy, runs)
-        yield "percent-outside", plans.changed(copy, runs, plans.one_percent(copy))
 
 
 def _tens(place: Place) -> list[int]:

@@ -102,6 +102,20 @@ def edited(place: Place, count: int, *, mark: str) -> Iterator[None]:
             _git(place.folder, "status", "--porcelain")  # refreshes its index
 
 
+@contextmanager
+def relayered(place: Place, *, mark: str) -> Iterator[None]:
+    """Another value in the layer above all devices; then as before."""
+    file = place.folder / "inventory" / "_defaults.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("encryption_status: enabled", f"encryption_status: {mark}"))
+    try:
+        yield
+    finally:
+        file.write_text(before)
+        if place.tracked:
+            _git(place.folder, "status", "--porcelain")  # refreshes its index
+
+
 def _assigned(file: str, user: str) -> str:
     """Let the first device of a file be assigned to `user`; to whom it was before."""
     with open(file, "r+", encoding="utf-8") as opened:  # noqa: PTH123 - ten thousand times

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import commands
 from measure import Command, Cost, cost, median
-from place import Place, edited, forget
+from place import Place, edited, forget, relayered
 
 EMPTY = {"RECONCILER_STATE": "sqlite:.reconciler/empty.db"}
 
@@ -55,6 +55,16 @@ def changed(place: Place, runs: int, count: int) -> Cost:
     for _ in range(runs):
         with edited(place, count, mark=uuid4().hex):
             costs.append(_run(place, commands.PLAN, f"{count:,} to update"))
+    return median(costs)
+
+
+def layer(place: Place, runs: int) -> Cost:
+    """A plan after another value in a layer reached every device; in every run another, as `changed`."""
+    warm(place)
+    costs = []
+    for _ in range(runs):
+        with relayered(place, mark=uuid4().hex):
+            costs.append(_run(place, commands.PLAN, f"{place.devices:,} to update", pinned=False))
     return median(costs)
 
 

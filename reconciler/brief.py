@@ -52,11 +52,16 @@ class Fields(Sequence[FieldChange]):
         return hash(tuple(self))
 
 
+def paths(changed: Sequence[FieldChange]) -> tuple[str, ...]:
+    """The paths of fields."""
+    return changed.paths if isinstance(changed, Fields) else tuple(field.path for field in changed)
+
+
 def columns(changed: Sequence[FieldChange]) -> tuple[tuple[str, ...], Columns]:
     """The paths of fields, and all else about them."""
     if isinstance(changed, Fields):
         return changed.paths, changed.columns()
-    return tuple(field.path for field in changed), Columns(
+    return paths(changed), Columns(
         [field.before for field in changed],
         [field.after for field in changed],
         [spot(field.source) for field in changed],
@@ -115,8 +120,7 @@ def outlines(changes: Sequence[Change]) -> Iterable[Outline]:
 
 
 def _outline(change: Change) -> Outline:
-    paths = tuple(field.path for field in change.fields)
-    return Outline(change.serial, change.action, change.source.file if change.source else "", paths)
+    return Outline(change.serial, change.action, change.source.file if change.source else "", paths(change.fields))
 
 
 def shared(changes: Sequence[Change]) -> Callable[[int], Iterable[FieldChange]]:

@@ -88,8 +88,8 @@ class Changes(Waiting):
     @property
     def known(self) -> list[Serial]:
         """The devices among them that the state has."""
-        adopted = _ACTIONS.index(Action.ADOPT)
-        return [serial for serial, kind in zip(self.serials, self._kind, strict=True) if kind != adopted]
+        new = {_ACTIONS.index(action) for action in (Action.ADOPT, Action.REPLACE)}
+        return [serial for serial, kind in zip(self.serials, self._kind, strict=True) if kind not in new]
 
     @property
     def outlines(self) -> Iterator[Outline]:

@@ -2,8 +2,11 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from reconciler import temporary
@@ -50,15 +53,45 @@ class _Unwritten(Exception):
 
 def held(copy: Path, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
     """How those of these devices stand that are in the copy."""
-    found: dict[Serial, DeviceState] = {}
     with closing(sqlite3.connect(copy)) as db:
-        for start in range(0, len(serials), _AT_ONCE):
-            page = serials[start : start + _AT_ONCE]
-            query = f"SELECT serial, body FROM device WHERE serial IN ({', '.join('?' * len(page))})"  # noqa: S608 - marks
-            rows = db.execute(query, page).fetchall()
-            bodies = json.loads(f"[{','.join(body for _, body in rows)}]")
-            found.update(zip((serial for serial, _ in rows), map(device_from_json, bodies), strict=True))
-    return found
+        pages = (serials[start : start + _AT_ONCE] for start in range(0, len(serials), _AT_ONCE))
+        return {serial: state for page in pages for serial, state in _select(db, page).items()}
+
+
+def _select(db: sqlite3.Connection, serials: Sequence[Serial]) -> dict[Serial, DeviceState]:
+    query = f"SELECT serial, body FROM device WHERE serial IN ({', '.join('?' * len(serials))})"  # noqa: S608 - marks
+    rows = db.execute(query, serials).fetchall()
+    bodies = json.loads(f"[{','.join(body for _, body in rows)}]")
+    return dict(zip((serial for serial, _ in rows), map(device_from_json, bodies), strict=True))
+
+
+class Held(Mapping[Serial, DeviceState]):
+    """Those of `serials`, all of which a copy has, and others that are `at_hand`.
+
+    A page of the copy is in memory at a time, for whoever asks in the order of serials. It may be deleted meanwhile.
+    """
+
+    def __init__(self, copy: Path, serials: Iterable[Serial], at_hand: Mapping[Serial, DeviceState]) -> None:
+        self._db = sqlite3.connect(copy)
+        weakref.finalize(self, self._db.close)
+        self._serials = sorted(set(serials) - at_hand.keys())
+        self._at_hand, self._page = at_hand, dict[Serial, DeviceState]()
+
+    def __getitem__(self, serial: Serial) -> DeviceState:
+        if serial in self._at_hand:
+            return self._at_hand[serial]
+        if serial not in self._page:
+            begin = bisect_left(self._serials, serial)
+            if self._serials[begin : begin + 1] != [serial]:
+                raise KeyError(serial)
+            self._page = _select(self._db, self._serials[begin : begin + _AT_ONCE])
+        return self._page[serial]
+
+    def __iter__(self) -> Iterator[Serial]:
+        return chain(self._at_hand, self._serials)
+
+    def __len__(self) -> int:
+        return len(self._at_hand) + len(self._serials)
 
 
 def quiet(state: DeviceState) -> bool:

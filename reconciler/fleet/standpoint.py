@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconciler.canonical import canonical, checksum
 from reconciler.errors import StateError
-from reconciler.fleet.held import copied, everyone, held, quiet
+from reconciler.fleet.held import Held, copied, everyone, held, quiet
 from reconciler.index import Index
 from reconciler.model import DeviceState, Serial
 from reconciler.state.backend import Backend, Head, Look
@@ -58,12 +58,12 @@ class Standpoint:
     def moved_on(self, index: Index, serials: Iterable[Serial]) -> frozenset[Serial]:
         """The devices that were touched since the last look, and have to be looked at again, which happens once.
 
-        If there are none, the last look is at `serials` and at what is `extra`, too, and nothing else is asked for.
+        If there are none, the last look is at what is `extra`, too, and at `serials`, unless there is a copy: beyond
+        these nothing is asked for.
         """
         self.extra = set(index.undeclared(self.extra))
-        asked = self.extra.union(serials)
         if self._copy is None or self._copy[1].head != self.look.head:
-            look = self._again(asked)
+            look = self._again(self.extra if self._copy else self.extra.union(serials))
             if not look.touched:
                 self.look = look
                 return frozenset()
@@ -71,7 +71,7 @@ class Standpoint:
             touched, self.look = self._again(()).touched, moment
             self.extra |= touched
             return touched
-        self.look = replace(self.look, devices=held(self._copy[0], [*asked]))
+        self.look = replace(self.look, devices=held(self._copy[0], [*self.extra]))
         return frozenset()
 
     def gone(self, index: Index) -> dict[Serial, DeviceState]:
@@ -79,9 +79,15 @@ class Standpoint:
         self.extra &= self.look.devices.keys()
         return {serial: self.look.devices[serial] for serial in sorted(index.undeclared(self.extra))}
 
-    def known(self, serials: Iterable[Serial]) -> Mapping[Serial, DeviceState]:
-        """How those of these devices stood at the last look that it was at."""
+    def settled(self, serials: Sequence[Serial]) -> Mapping[Serial, DeviceState]:
+        """As `held`, at the moment of the last look, once the state has not moved on."""
+        if self._copy:
+            return held(self._copy[0], serials)
         return {serial: self.look.devices[serial] for serial in serials if serial in self.look.devices}
+
+    def known(self, serials: Iterable[Serial]) -> Mapping[Serial, DeviceState]:
+        """The devices at the moment of the last look: these, which the state has, and those that are gone."""
+        return Held(self._copy[0], serials, self.look.devices) if self._copy else self.look.devices
 
     def meta(self) -> dict[str, str]:
         """What the next run has to know."""

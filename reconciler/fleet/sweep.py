@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 SURE_AFTER = 2_000_000_000
 """Nanoseconds for which a file that was touched may be touched again without a trace: what clocks of disks count by."""
-HANDFUL = 150_000
-"""Bytes of files that are surveyed at once."""
-ALONE = 1_500_000
-"""Bytes up to which other processes would take longer to begin than to help: some 2,000 files."""
+A_FILE = 350
+"""So many bytes more of it would take as long to parse as all else takes that is done for a file."""
+HANDFUL = 250_000
+"""Bytes of files that are surveyed at once, A_FILE of them for each."""
+ALONE = 2_000_000
+"""Such bytes up to which other processes would take longer to begin than to help: some 2,000 files."""
 
 NO_ROOM = "nothing was changed; make room, or set TMPDIR to a folder that has some and can be written"
 
@@ -129,7 +131,7 @@ class _Sweep:
         warnings: tuple[Problem, ...] = ()
         if any_read or todo.gone or gone or self._tally.problems or before.get("quiet") != "yes":
             with self._watch.stage("check"):
-                surveyor = self._surveyor(layers, self._state.known)
+                surveyor = self._surveyor(layers, self._state.settled)
                 warnings, quiet = self._judged(surveyor, index)
                 rest = surveyor.swapped(set(swaps.values()), gone)
             self._tally.compared(rest)
@@ -149,7 +151,7 @@ class _Sweep:
             settled = changes.settled()
             return Swept(
                 self._state.look.head,
-                self._state.look.devices,
+                self._state.known([*changes.known, *observed.known]),
                 self._state.look.count,
                 settled,
                 observed.settled(),
@@ -253,12 +255,12 @@ class _Sweep:
 
 
 def _handfuls(todo: Moved) -> Iterator[tuple[list[str], int]]:
-    """The files in their order, some at a time, and how many bytes they have."""
+    """The files in their order, some at a time, and how many bytes they count for."""
     files: list[str] = []
     size = 0
     for path in sorted(todo.read):
         files.append(path)
-        size += size_of(path, todo.read[path][1])
+        size += size_of(path, todo.read[path][1]) + A_FILE
         if size >= HANDFUL:
             yield files, size
             files, size = [], 0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
-from reconciler.brief import actions
+from reconciler.brief import actions, paths
 from reconciler.model import ABSENT, Action, Change, DeviceState, GuardCheck, Serial
 from reconciler.plan.freeze import frozen
 from reconciler.plan.lifecycle import lived
@@ -91,11 +91,7 @@ def _touches(change: Change, state: DeviceState | None, keys: tuple[str, ...]) -
 
 
 def _removed(changes: Sequence[Change], *, error: bool) -> GuardCheck:
-    hit = [
-        change.serial
-        for change in changes
-        if any(field.after is ABSENT and len(split(field.path)) == 1 for field in change.fields)
-    ]
+    hit = [change.serial for change in changes if _let_go(change)]
     if hit and error:
         return GuardCheck(
             "on_removed.field",
@@ -114,11 +110,12 @@ def _unknown(changes: Sequence[Change], devices: Mapping[Serial, DeviceState]) -
         replaced = devices.get(change.replaces) if change.replaces and not change.kept else None
         if change.replaces and replaced and replaced.unknown:
             hit.append(change.replaces)
-        state = devices.get(change.serial)
-        if state is None or state.unknown is None:
+        gone = _let_go(change)
+        if not gone and change.action is not Action.RELEASE:
             continue
-        gone = {split(field.path)[0] for field in change.fields if field.after is ABSENT and field.path.count("/") == 1}
-        if change.action is Action.RELEASE or gone & state.unknown.body.keys():
+        state = devices.get(change.serial)
+        sent = state.unknown if state else None
+        if sent and (change.action is Action.RELEASE or gone & sent.body.keys()):
             hit.append(change.serial)
     if hit:
         return GuardCheck(
@@ -128,6 +125,13 @@ def _unknown(changes: Sequence[Change], devices: Mapping[Serial, DeviceState]) -
             override="restore it for one more apply, or give up knowing with: --allow unknown",
         )
     return GuardCheck("unknown", passed=True, message="nothing is forgotten that has no answer yet")
+
+
+def _let_go(change: Change) -> set[str]:
+    """The fields that leave a device as a whole."""
+    if all(path.count("/") > 1 for path in paths(change.fields)):
+        return set()
+    return {split(field.path)[0] for field in change.fields if field.after is ABSENT and field.path.count("/") == 1}
 
 
 def _moved(before: str, now: str) -> GuardCheck:

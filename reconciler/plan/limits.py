@@ -29,7 +29,7 @@ def limited(
     The law: a percentage refuses `count` devices if and only if count > floor and count * 100 > limit * total, and any
     other limit if and only if count > limit.
     """
-    new = {change.serial: _changed(change, states.get(change.serial)) for change in changes}
+    new = {change.serial: _changed(change, states) for change in changes}
     count = {
         "changed": sum(change.action is Action.UPDATE or bool(new[change.serial]) for change in changes),
         "released": sum(_releases(change) for change in changes),
@@ -43,11 +43,12 @@ def limited(
     yield _fan_out(new, settings.max_fan_out)
 
 
-def _changed(change: Change, state: DeviceState | None) -> Sequence[FieldChange]:
+def _changed(change: Change, states: Mapping[Serial, DeviceState]) -> Sequence[FieldChange]:
     """What is new about a device that is known already."""
     if change.action is Action.UPDATE:
         return change.fields
-    return tuple(news(change, state)) if change.action is Action.RESEND and state else ()
+    state = states.get(change.serial) if change.action is Action.RESEND else None
+    return tuple(news(change, state)) if state else ()
 
 
 def _releases(change: Change) -> bool:

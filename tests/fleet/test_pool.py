@@ -24,7 +24,7 @@ from reconciler.model import Source
 from reconciler.plan.plan_file import digest, to_json
 
 DEVICES = 4500
-"""More than FEW, and more bytes than ALONE."""
+"""More than FEW, and more than one process reads ALONE."""
 
 
 @pytest.fixture(scope="module")
