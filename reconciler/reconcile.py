@@ -40,6 +40,7 @@ from reconciler.plan.settle import settle
 from reconciler.plan.wording import named
 from reconciler.pointer import patched
 from reconciler.state.backend import Backend, Head
+from reconciler.state.lease import held_by, is_live
 from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.timestamp import stamp
 from reconciler.watch import SILENT, Watch
@@ -60,13 +61,15 @@ def plan(
     clock: Callable[[], float] = time.time,
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
     note: Note | None = None,
+    beside: Note = lambda _: None,
     watch: Watch = SILENT,
 ) -> Plan:
     """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
     Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
     `warn` gets what the inventory only warns of; `note` is told if a state cannot be reached and is read as last
-    fetched. Raises InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
+    fetched; `beside` is told who writes to it meanwhile. Raises InventoryError, StateError, ConfigError, and Usage for
+    a target that matches nothing.
     """
     moment = clock()
     today = datetime.fromtimestamp(moment, UTC).date()
@@ -83,6 +86,9 @@ def plan(
         else:
             found = sweep(run)
     warn(found.warnings)
+    if found.lease and is_live(found.lease, now := time.time()):
+        whom = held_by(found.lease, now)
+        beside(f"the state is written to by {whom}; what is under way there is shown as to be sent again")
     with watch.stage("guard"):
         return planned(settings, found, targets, moment)
 

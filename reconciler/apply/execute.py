@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TypeAlias
 
 from reconciler.apply import drafts
@@ -71,6 +72,8 @@ class Stopped(Exception):
 
 
 FIRST = 5
+READY = 0.25
+"""Seconds of the pace for which intents are durable before their turn comes: a crash leaves these, too, in doubt."""
 UNREACHABLE = "the server cannot be reached"
 DOWN = "the server failed every request for too long"
 
@@ -107,6 +110,7 @@ class Execution:
         self._run_id = run_id
         self._tempo = tempo
         self._workers = 2 * tempo.concurrency + ahead
+        self._ready = asyncio.Semaphore(ceil(READY * tempo.rate_per_second) + ahead)
         self._progress = progress
         self._in_flight: dict[Serial, Task] = {}
         there = {task.change.serial for task in tasks}
@@ -120,7 +124,7 @@ class Execution:
 
         The first request goes alone: a wrong URL or a wrong token costs one request, not sixteen. There are two workers
         for each request that may be under way, and `ahead` more where the state is slow, so that the next intents are
-        durable before their turn comes.
+        durable before their turn comes; but no more than the pace asks for.
         """
         queue = iter(self._tasks)
         try:
@@ -158,16 +162,18 @@ class Execution:
             await self._awaited[first].wait()
             if first and not isinstance(self.outcomes[first], Applied | Divergent | Accepted):
                 return NotAttempted(task.change, f"{first}, which replaces it, does not have what it should yet")
-        if self._stop:
-            return NotAttempted(task.change, self._stop.reason)
-        at = stamp(self._clock.wall())
-        made = drafts.unsent if not task.body else drafts.intended
-        if not await self._recorded(*made(task, run=self._run_id, at=at)):
-            return NotAttempted(task.change, self._stop.reason)
-        if not task.body:
-            return Applied(task.change, None, 0)
-        self._in_flight[task.change.serial] = task
-        outcome = await self._attempted(task)
+        async with self._ready:
+            if self._stop:
+                return NotAttempted(task.change, self._stop.reason)
+            at = stamp(self._clock.wall())
+            made = drafts.unsent if not task.body else drafts.intended
+            if not await self._recorded(*made(task, run=self._run_id, at=at)):
+                return NotAttempted(task.change, self._stop.reason)
+            if not task.body:
+                return Applied(task.change, None, 0)
+            self._in_flight[task.change.serial] = task
+            probe = await self._turn(task)
+        outcome = await self._attempted(task, probe=probe)
         at = stamp(self._clock.wall())
         entries = drafts.results(outcome, run=self._run_id, at=at)
         if not await self._recorded(*entries):
@@ -182,16 +188,15 @@ class Execution:
             return False
         return True
 
-    async def _attempted(self, task: Task) -> Outcome:
-        """Up to `attempts` sends of one task. Once the fate of one is unknown, only a 200 settles it."""
+    async def _attempted(self, task: Task, *, probe: bool | None) -> Outcome:
+        """Up to `attempts` sends of one task, from its turn on. Once the fate of one is unknown, only a 200 settles it.
+
+        `probe` is what `_turn` said.
+        """
         uncertain = ""
         again = Again("", sent=False)
         sent = 0
-        while sent < self._tempo.attempts and (sent == 0 or await self._may_try_again(again, sent)):
-            try:
-                probe = await self._turn(task)
-            except Stopped:
-                break
+        while probe is not None:
             verdict = await self._send(task, sent + 1, probe=probe)
             sent += 1
             match verdict:
@@ -205,19 +210,23 @@ class Execution:
                     return Unknown(task.change, sent, f"{uncertain}; then {reason}")
                 case _:
                     return verdict
+            more = sent < self._tempo.attempts and await self._may_try_again(again, sent)
+            probe = await self._turn(task) if more else None
         if uncertain:
             return Unknown(task.change, sent, uncertain)
         if again.sent:
             return Rejected(task.change, again.status or 0, sent, (("", again.reason),))
         return NotAttempted(task.change, again.reason or self._stop.reason)
 
-    async def _turn(self, task: Task) -> bool:
-        while (wait := task.not_before - self._clock.wall()) > 0:
-            self._waits.tell("an unanswered request with other values may still arrive", wait)
-            await self._stop.sleep(wait)
-        if self._stop:
-            raise Stopped
-        return await self._pace.turn()
+    async def _turn(self, task: Task) -> bool | None:
+        """As Pace.turn; None if the run stops before."""
+        try:
+            while (wait := task.not_before - self._clock.wall()) > 0:
+                self._waits.tell("an unanswered request with other values may still arrive", wait)
+                await self._stop.sleep(wait)
+            return await self._pace.turn() if not self._stop else None
+        except Stopped:
+            return None
 
     async def _send(self, task: Task, attempt: int, *, probe: bool) -> Outcome | Again:
         verdict: Outcome | Again | Halt = Again("the request was given up")

@@ -43,7 +43,13 @@ def plan(
     settings = given.settings(cache=not no_cache)
     with watching(given) as watch:
         made = reconcile.plan(
-            settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn, watch=watch
+            settings,
+            targets=targets,
+            resend=resend,
+            warn=given.warnings,
+            note=given.warn,
+            beside=given.warn,
+            watch=watch,
         )
     with watch.stage("report"):
         if out:

@@ -47,6 +47,7 @@ def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
     serials = {change.serial for change in (*found.changes, *found.observed)}
     return Swept(
         head,
+        run.backend.lease(),
         snapshot.devices,
         len(snapshot.devices),
         found.changes,

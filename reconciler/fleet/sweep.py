@@ -18,7 +18,7 @@ from reconciler.fleet.standpoint import Anew, Standpoint
 from reconciler.fleet.tally import Tally
 from reconciler.index import Index, opened
 from reconciler.inventory.files import Folder, folders, no_files, size_of
-from reconciler.model import Change, DeviceState, Problem, Serial, Standing
+from reconciler.model import Change, DeviceState, Lease, Problem, Serial, Standing
 from reconciler.state.backend import Backend, Head
 from reconciler.watch import Watch
 
@@ -54,10 +54,12 @@ class Inquiry:
 class Swept:
     """What a plan needs to know; the sequences are in serial order.
 
-    `known` are those devices of the state that a plan does something about, of `total` in all.
+    `known` are those devices of the state that a plan does something about, of `total` in all. `lease` tells who may
+    write to it.
     """
 
     head: Head
+    lease: Lease | None
     known: Mapping[Serial, DeviceState]
     total: int
     changes: Sequence[Change]
@@ -151,6 +153,7 @@ class _Sweep:
             settled = changes.settled()
             return Swept(
                 self._state.look.head,
+                self._state.look.lease,
                 self._state.known([*changes.known, *observed.known]),
                 self._state.look.count,
                 settled,

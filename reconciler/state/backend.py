@@ -26,6 +26,7 @@ class Look:
 
     `touched` are those that the journal says something about since some earlier moment. `devices` are these and those
     that were asked for, as far as the state has them. `mark` is another if the state was altered past its journal.
+    `lease` is as Backend.lease.
     """
 
     head: Head
@@ -33,6 +34,7 @@ class Look:
     count: int
     touched: frozenset[Serial] = frozenset()
     devices: Mapping[Serial, DeviceState] = field(default_factory=dict)
+    lease: Lease | None = None
 
 
 Keep: TypeAlias = Callable[[Sequence[tuple[Serial, str]]], None]

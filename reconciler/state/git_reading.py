@@ -152,7 +152,7 @@ class Reading:
         touched = frozenset(entry.serial for entry in later if entry.serial is not None)
         known = self.snapshot(tip) if touched or serials else {}
         devices = {serial: known[serial] for serial in {*touched, *serials} if serial in known}
-        return Look(head, tip.root.sum, tip.root.devices, touched, devices)
+        return Look(head, tip.root.sum, tip.root.devices, touched, devices, tip.right.lease)
 
     def _follows(self, tip: Tip, since: Head) -> bool:
         """Whether the journal as of `tip` goes on from `since`."""
@@ -167,7 +167,7 @@ class Reading:
         for start in range(0, len(devices), _DEVICES):
             page = devices[start : start + _DEVICES]
             keep([(serial, json.dumps(device_to_json(state))) for serial, state in page])
-        return Look(tip.root.head, tip.root.sum, tip.root.devices)
+        return Look(tip.root.head, tip.root.sum, tip.root.devices, lease=tip.right.lease)
 
 
 @contextmanager

@@ -86,18 +86,20 @@ def is_live(lease: Lease, now: float) -> bool:
 
 def locked(lease: Lease, now: float, *, unlocking: bool = False) -> Locked:
     """The error for a live lease, naming its holder and the way out."""
-    holder = lease.holder
-    since, ends, today = (datetime.fromtimestamp(seconds, UTC) for seconds in (lease.since, lease.expires, now))
-    day = "" if since.date() == today.date() else f"{since:%Y-%m-%d} "
+    ends = datetime.fromtimestamp(lease.expires, UTC)
     way_out = f"wait, or, if that run is gone: reconciler state unlock {lease.id}"
     if unlocking:
         way_out = f"if you are sure that it is dead: reconciler state unlock {lease.id} --force"
+    return Locked(f"state is locked by {held_by(lease, now)} (lease ends {ends:%H:%M}); {way_out}", lease)
+
+
+def held_by(lease: Lease, now: float) -> str:
+    """Who holds the lease, where, and since when."""
+    holder = lease.holder
+    since, today = (datetime.fromtimestamp(seconds, UTC) for seconds in (lease.since, now))
+    day = "" if since.date() == today.date() else f"{since:%Y-%m-%d} "
     url = f", {holder.url}" if holder.url else ""
-    return Locked(
-        f"state is locked by {holder.by} (host {holder.host}, pid {holder.pid}{url})"
-        f" since {day}{since:%H:%M} UTC (lease ends {ends:%H:%M}); {way_out}",
-        lease,
-    )
+    return f"{holder.by} (host {holder.host}, pid {holder.pid}{url}) since {day}{since:%H:%M} UTC"
 
 
 def lease_to_json(lease: Lease) -> dict[str, Json]:

@@ -88,7 +88,8 @@ class SqliteBackend:
             devices = {
                 Serial(serial): device_from_json(opened(self._path, serial, body, mark)) for serial, body, mark in rows
             }
-            return Look(sums.head, self._mark(), sums.devices, touched, devices)
+            lease = right_in(db, self._path).lease
+            return Look(sums.head, self._mark(), sums.devices, touched, devices, lease)
 
     def copy(self, keep: Keep) -> Look:
         with reading(self._path) as db:
@@ -96,7 +97,7 @@ class SqliteBackend:
                 return Look(Head(), "", 0)
             sums = sums_in(db, self._path)
             self._checked(sums, db.execute("SELECT serial, body, seal FROM device ORDER BY serial"), keep)
-            return Look(sums.head, self._mark(), sums.devices)
+            return Look(sums.head, self._mark(), sums.devices, lease=right_in(db, self._path).lease)
 
     def entries(self, *, serial: Serial | None = None, after: int = 0) -> Iterator[Entry]:
         query = "SELECT * FROM journal WHERE seq > ? AND (? IS NULL OR serial = ?) ORDER BY seq LIMIT ?"

@@ -161,6 +161,23 @@ def test_the_first_request_goes_alone() -> None:
     assert log.index("applied A") < log.index("put B")
 
 
+@pytest.mark.parametrize(("rate", "ready"), [(1.0, 1), (8.0, 2), (1e6, 8)])
+def test_no_more_intents_than_the_pace_asks_for_wait_for_their_turn(rate: float, ready: int) -> None:
+    world = World(tempo=replace(TEMPO, rate_per_second=rate, burst=1), latency=10 / rate)
+    waiting: list[int] = []
+
+    def count(_: Stop) -> None:
+        kinds = [line.split()[0] for line in world.log]
+        waiting.append(kinds.count("intent") - kinds.count("put"))
+
+    world.on_put = count
+    world.run(*(f"AP-{number:02}" for number in range(20)))
+
+    assert max(waiting) <= ready
+    assert max(waiting) > 0 or rate == 1
+    assert set(world.kinds().values()) == {"Applied"}
+
+
 def test_a_release_is_recorded_and_nothing_is_sent() -> None:
     world = World().run(released=["OLD"])
 

@@ -76,3 +76,17 @@ def test_a_lock_timeout_that_is_given_counts_even_in_ci(state: Path, run: Run, s
 
     assert (ran.code, sandbox.requests()) == (5, ())
     assert "waiting" not in ran.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--no-cache"], ["--target", "AP-1"]])
+def test_a_plan_says_that_somebody_writes_to_the_state_meanwhile(options: list[str], state: Path, run: Run) -> None:
+    backend = SqliteBackend(state)
+    lease = backend.acquire(Holder("alice", "elsewhere", "boot", 7, ""), ttl=60)
+
+    during = run("plan", *options)
+    backend.release(lease)
+    after = run("plan", *options)
+
+    assert "warning: the state is written to by alice (host elsewhere, pid 7) since " in during.stderr
+    assert "UTC; what is under way there is shown as to be sent again" in during.stderr
+    assert (after.code, "written to" in after.stderr, after.stdout) == (0, False, during.stdout)

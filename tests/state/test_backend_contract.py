@@ -525,6 +525,18 @@ def test_a_look_shows_what_moved_since_a_moment_and_what_is_asked_for(place: Pla
     assert still.devices == {AP: backend.read().devices[AP]}
 
 
+def test_a_look_and_a_copy_tell_who_holds_the_lease(place: Place) -> None:
+    backend, reader = place.client(), place.client()
+    lease = taken(backend)
+
+    looks = [reader.look(Head()), reader.copy(lambda _: None)]
+    backend.release(lease)
+    later = [reader.look(Head()), reader.copy(lambda _: None)]
+
+    assert [look and look.lease for look in looks] == [lease, lease]
+    assert [look and look.lease for look in later] == [None, None]
+
+
 def test_a_device_that_is_gone_was_touched_and_is_not_there(place: Place) -> None:
     backend = place.client()
     lease = taken(backend)
