@@ -2,7 +2,9 @@
 
 from yaml import MarkedYAMLError
 
+_TAB = ("a tab is used as indentation", "indent with spaces")
 _WORDS = {
+    "found a tab character that violates indentation": _TAB,
     "mapping values are not allowed in this context": (
         'a ": " stands where no key can be',
         'quote a value that holds ": ", or check the indentation of this line',
@@ -41,13 +43,21 @@ _WORDS = {
     "did not find expected ',' or '}'": ("this { is never closed, or a comma is missing", "close it, or add the comma"),
     "found incompatible YAML document": ("files are read as YAML 1.2", "delete the line with the %"),
 }
-_TOLD_AT_THE_OPENING = frozenset(problem for problem, (words, _) in _WORDS.items() if "never closed" in words)
+_TOLD_AT_ITS_BEGINNING = frozenset(problem for problem, (words, _) in _WORDS.items() if "never closed" in words) | {
+    "could not find expected ':'"
+}
+_CONFLICT = "<<<<<<< "
+"""What git begins both sides of a conflict with, on a line of its own."""
 
 
 def explain(error: MarkedYAMLError, text: str) -> tuple[str, str, tuple[int, int]]:
     """Message, fix, and the line and column (both from 0) of a syntax error in `text`."""
+    for number, line in enumerate(text.split("\n")):
+        if line.startswith(_CONFLICT):
+            fix = "keep what is right of both sides, and delete this line, the ======= and the >>>>>>>"
+            return "this is not YAML: a merge conflict is not resolved", fix, (number, 0)
     problem = error.problem or "it cannot be read"
-    mark = error.context_mark if problem in _TOLD_AT_THE_OPENING else error.problem_mark
+    mark = error.context_mark if problem in _TOLD_AT_ITS_BEGINNING else error.problem_mark
     mark = mark or error.problem_mark or error.context_mark
     at = (mark.line, mark.column) if mark is not None else (0, 0)
     if problem == "found character that cannot start any token":
@@ -62,5 +72,5 @@ def _cannot_start(text: str, line: int, column: int) -> tuple[str, str]:
     lines = text.split("\n")
     character = lines[line][column : column + 1] if line < len(lines) else ""
     if character == "\t":
-        return "a tab is used as indentation", "indent with spaces"
+        return _TAB
     return f"text cannot begin with {character}", "write the whole text in quotes"

@@ -127,10 +127,28 @@ def test_an_empty_value_is_null_and_an_empty_text_is_nothing() -> None:
         ("a: @b", ["1:4 RC201"]),
         ('a: "\\ud800"', ["1:7 RC201"]),
         ('a: "\\q"', ["1:5 RC201"]),
+        ("a: 1\nb:2\nc: 3", ["2:1 RC201"]),
+        ("a: 1\nb:2", ["2:1 RC201"]),
+        ("a:\n- b: 1\n  c:2\n- b: 3", ["3:3 RC201"]),
+        ("a: 1\n<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> other", ["2:1 RC201"]),
     ],
 )
 def test_what_would_need_a_guess_is_refused_at_its_place(text: str, expected: list[str]) -> None:
     assert told(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a:\n\tb: 1", "a tab is used as indentation"),
+        ("a: 1\n\tb: 1", "a tab is used as indentation"),
+        ("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other", "a merge conflict is not resolved"),
+    ],
+)
+def test_what_people_do_to_files_is_called_by_its_name(text: str, words: str) -> None:
+    [problem] = parse(text, "f").problems
+
+    assert problem.message == f"this is not YAML: {words}"
 
 
 @pytest.mark.parametrize(
