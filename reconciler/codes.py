@@ -9,6 +9,7 @@ CODES = {
     "RC106": "too large",
     "RC107": "not UTF-8",
     "RC108": "no device in the file",
+    "RC109": "name that nearly ends like a device file",
     "RC201": "not YAML",
     "RC202": "duplicate key",
     "RC203": "anchor or alias",

@@ -206,6 +206,8 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
         sys.stdout.flush()
     except click.UsageError as error:
         error.show()
+        if isinstance(error, click.NoSuchOption) and any(error.option_name in option.opts for option in cli.params):
+            click.echo(f"Write it before the command: reconciler {error.option_name} …", err=True)
         return 64
     except click.ClickException as error:
         error.show()

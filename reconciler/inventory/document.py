@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from reconciler.model import Json, Layer, Problem, Serial, Source, Value
 
+DEFAULTS, GROUPS = "_defaults.yaml", "_groups"
+"""The file for the defaults of its folder, and the folder for groups at the top of the inventory."""
 MORE = "RC413"
 """The code of a finding that only counts, and of the problem that gives their number."""
 

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from stat import S_ISREG
 
+from reconciler.inventory.document import DEFAULTS, GROUPS
 from reconciler.model import Problem, Source
 
 SUFFIXES = (".yaml", ".yml")
-DEFAULTS, GROUPS = "_defaults.yaml", "_groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def device_files(root: Path, path: Path) -> Iterator[str | Problem]:
         yield os.path.abspath(path)  # noqa: PTH100
     else:
         name = display(root, path)
-        fix = "check the path, or set `inventory` in reconciler.toml"
-        yield Problem("RC101", "there is no such file or folder", fix, Source(name, 1))
+        fix = "check the path, name another folder with -C, or begin an inventory with: reconciler init"
+        yield Problem("RC101", f"there is no such file or folder in {root}", fix, Source(name, 1))
 
 
 def no_files(root: Path, path: Path) -> Problem:
@@ -162,6 +162,8 @@ def _walk(root: Path, top: str, bounds: str = "") -> Iterator["os.DirEntry[str] 
                 folders.append(entry.path)
             elif entry.name.lower().endswith(SUFFIXES):
                 yield entry
+            else:
+                yield from _misspelled(root, entry)
 
 
 def _linked(root: Path, real: str, entry: "os.DirEntry[str]") -> Iterator["os.DirEntry[str] | Problem"]:
@@ -196,6 +198,15 @@ def _nearly(root: Path, entry: "os.DirEntry[str]", top: str) -> Iterator[Problem
     ):
         message = f"this is not read: names that begin with _ are passed over, but for {DEFAULTS} and {GROUPS}"
         yield Problem("RC614", message, f"rename it to {close[0]}", Source(display(root, Path(entry.path)), 1))
+
+
+def _misspelled(root: Path, entry: "os.DirEntry[str]") -> Iterator[Problem]:
+    """A name that is passed over for how it ends, and nearly ends as it should."""
+    stem, ending = os.path.splitext(entry.name)  # noqa: PTH122 - a name, as all here
+    if not ending.endswith("~") and get_close_matches(ending.lower(), SUFFIXES, 1, 0.8):
+        message = f"this is not read: its name ends in {ending}, and device files end in .yaml or .yml"
+        fix = f"rename it to {display(root, Path(entry.path).with_name(stem + SUFFIXES[0])).rpartition('/')[2]}"
+        yield Problem("RC109", message, fix, Source(display(root, entry.path), 1))
 
 
 def display(root: Path, path: Path | str) -> str:

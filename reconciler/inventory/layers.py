@@ -43,7 +43,9 @@ def layer(
     manage = value.get("$manage")
     if "$manage" in value and manage not in get_args(Manage):
         message = f"$manage is {kind(manage)}; expected apply, observe or pause"
-        findings.append(Finding("RC604", message, "write one of the three", file, where + "/$manage"))
+        close = get_close_matches(manage, get_args(Manage), 1) if isinstance(manage, str) else []
+        fix = f"did you mean {close[0]}?" if close else "write one of the three"
+        findings.append(Finding("RC604", message, fix, file, where + "/$manage"))
         manage = None
     return Layer(name, file, where, values, labels, unset, lock, tuple(overrides), manage), findings  # type: ignore[arg-type]  # one of Manage by now
 

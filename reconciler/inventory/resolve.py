@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 
 from reconciler import pointer
-from reconciler.inventory.document import Candidate, Document, Finding
+from reconciler.inventory.document import DEFAULTS, GROUPS, Candidate, Document, Finding
 from reconciler.inventory.layering import Layering, Stack, doubtful, not_for_many
 from reconciler.inventory.layers import layer
 from reconciler.inventory.merge import ListRules
@@ -171,8 +171,13 @@ def _serial_findings(candidate: Candidate) -> Iterator[Finding]:
 def _missing_fix(candidate: Candidate) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches("serial_number", candidate.value, 1, 0.6)
-    return f'rename "{close[0]}" to serial_number' if close else "add `serial_number: …` as its first line"
+    if close := get_close_matches("serial_number", candidate.value, 1, 0.6):
+        return f'rename "{close[0]}" to serial_number'
+    if {"group", "select"} <= candidate.value.keys():
+        return f"a group belongs into {GROUPS} at the top of the inventory: move the file there"
+    if candidate.source.file.rpartition("/")[2].partition(".")[0].lower() in {"default", "defaults"}:
+        return f"defaults of a folder belong into {DEFAULTS}: rename the file"
+    return "add `serial_number: …` as its first line"
 
 
 def _serial_fix(serial: str) -> str:

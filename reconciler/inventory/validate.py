@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import pointer
 from reconciler.inventory.compile import Schema
 from reconciler.inventory.document import MAX_PROBLEMS, MORE, Candidate, Finding, steps
+from reconciler.inventory.layers import WORDS
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import place
 from reconciler.inventory.wording import DESCRIBED, expected, repeated, shown
@@ -204,6 +205,8 @@ def _similar(key: str, properties: dict[str, Any]) -> str:
     close = get_close_matches(key, properties, 1) or get_close_matches(key.lower().replace("-", "_"), properties, 1)
     if close:
         return f'did you mean "{close[0]}"?'
+    if f"${key}" in WORDS:
+        return f'did you mean "${key}"?'
     known = ", ".join(properties)
     return (
         f"write it under custom_fields, or add it to the schema; known here: {known}" if known else "delete this line"

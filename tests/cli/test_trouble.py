@@ -122,3 +122,11 @@ def test_want_of_memory_is_no_defect_and_has_a_way_out() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is not enough memory; ")
     assert "fewer processes" in done.stderr
+
+
+def test_an_option_of_all_commands_behind_one_of_them_is_told_where_it_belongs(run: Run) -> None:
+    ran = run("plan", "--profile", "trace.json")
+
+    assert ran.code == 64
+    assert "Write it before the command: reconciler --profile …" in ran.stderr
+    assert "before the command" not in run("plan", "--nothing").stderr

@@ -78,7 +78,7 @@ def test_a_missing_inventory_is_a_problem_not_an_empty_fleet(run: Run) -> None:
     done = run("validate")
 
     assert done.code == 1
-    assert done.stdout.startswith("inventory:1:1: there is no such file or folder [RC101]\n")
+    assert done.stdout.startswith("inventory:1:1: there is no such file or folder in ")
 
 
 def test_a_file_that_kills_other_parsers_is_told_like_any_other(run: Run, declare: Declare) -> None:
@@ -119,3 +119,22 @@ def test_no_command_of_a_runner_is_found_in_what_a_file_holds(declare: Declare, 
         assert "add-mask" in told
         assert not any("##[" in line or line.strip().startswith("::") for line in lines)
     assert "##[add-mask]" in run("validate").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fix"),
+    [
+        ("groups/g.yaml", "group: g\nselect: {name: x}\nset: {status: active}\n", "a group belongs into _groups"),
+        ("defaults.yaml", "status: active\n", "defaults of a folder belong into _defaults.yaml: rename the file"),
+        ("a.yaml", "serial_number: AP-1\nlabels: {site: paris}\n", 'did you mean "$labels"?'),
+        ("a.yaml", "serial_number: AP-1\n$manage: paused\n", "did you mean pause?"),
+        ("a.yaml", "serial_number: AP-1\n$manage: off\n", "write one of the three"),
+    ],
+)
+def test_what_was_probably_meant_is_the_fix(declare: Declare, run: Run, name: str, text: str, fix: str) -> None:
+    declare(name, text)
+
+    ran = run("validate")
+
+    assert ran.code == 1
+    assert f"  fix: {fix}" in ran.stdout + ran.stderr

@@ -54,6 +54,19 @@ def test_other_files_and_names_that_begin_with_an_underscore_or_a_dot_are_passed
     assert names(read(inventory.parent, inventory, [inventory])) == ["inventory/a.yaml"]
 
 
+def test_a_name_that_nearly_ends_as_it_should_is_a_problem_and_one_that_is_let_be_is_not(inventory: Path) -> None:
+    for name in ("a.yamll", "b.YAM", "c.ymal", "d.md", "e.yaml.bak", "f.yaml~", "g.json", "h", ".i.yamll", "_j.yamll"):
+        (inventory / name).write_text(DEVICE)
+
+    problems = read(inventory.parent, inventory, [inventory]).problems
+
+    assert [(problem.code, problem.source.file, problem.fix) for problem in problems if problem.code != "RC102"] == [
+        ("RC109", "inventory/a.yamll", "rename it to a.yaml"),
+        ("RC109", "inventory/b.YAM", "rename it to b.yaml"),
+        ("RC109", "inventory/c.ymal", "rename it to c.yaml"),
+    ]
+
+
 def test_an_inventory_below_a_hidden_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "_drafts").mkdir()
     (tmp_path / "_drafts" / "a.yaml").write_text(DEVICE)
