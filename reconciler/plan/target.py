@@ -28,12 +28,8 @@ def target(desired: DesiredState, snapshot: Snapshot, patterns: Iterable[str]) -
     for pattern in patterns:
         found = {serial for serial, values in fields.items() if matches(pattern, serial, values)}
         if not found:
-            path, equals, _ = pattern.partition("=")
-            known = (
-                {".".join(split(name)) for values in fields.values() for name in _paths(values)} if equals else fields
-            )
-            close = [name + pattern[len(path) :] for name in get_close_matches(path, known, 1) if name != path]
-            raise Usage(f"--target {pattern!r} matches no device" + (f"; did you mean {close[0]}?" if close else ""))
+            meant = _meant(pattern, fields)
+            raise Usage(f"--target {pattern!r} matches no device" + (f"; did you mean {meant}?" if meant else ""))
         chosen |= found
     swaps = [(serial, device.replaces) for serial, device in desired.devices.items() if device.replaces]
     chosen |= {serial for swap in swaps if not chosen.isdisjoint(swap) for serial in swap}
@@ -41,6 +37,17 @@ def target(desired: DesiredState, snapshot: Snapshot, patterns: Iterable[str]) -
         replace(desired, devices={serial: device for serial, device in desired.devices.items() if serial in chosen}),
         replace(snapshot, devices={serial: state for serial, state in snapshot.devices.items() if serial in chosen}),
     )
+
+
+def _meant(pattern: str, fields: Mapping[Serial, Mapping[str, Json]]) -> str | None:
+    """What somebody meant whose pattern matches nothing: the rest of a serial, where a field is, another spelling."""
+    path, equals, _ = pattern.partition("=")
+    if not equals and any(serial.startswith(pattern) for serial in fields):
+        return f"{pattern}*"
+    known = {".".join(split(name)) for values in fields.values() for name in _paths(values)} if equals else set(fields)
+    inside = sorted((name for name in known if name.endswith(f".{path}")), key=lambda name: (name.count("."), name))
+    close = inside or [name for name in get_close_matches(path, known, 1) if name != path]
+    return close[0] + pattern[len(path) :] if close and path not in known else None
 
 
 def _asked_of(device: Device) -> dict[str, Json]:

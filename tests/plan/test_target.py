@@ -42,6 +42,27 @@ def test_a_device_that_left_the_inventory_is_found_by_what_was_applied() -> None
     assert chosen("status=retired", gone={"OLD": {"status": "retired"}}) == ["OLD"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("AP", "AP*"),
+        ("channel=11", "configuration.channel=11"),
+        ("statis=active", "status=active"),
+        ("status=unheard", None),
+        ("nothing=like", None),
+    ],
+)
+def test_what_was_meant_is_the_rest_of_a_serial_where_a_field_is_or_another_spelling(
+    pattern: str, meant: str | None
+) -> None:
+    with pytest.raises(Usage) as raised:
+        chosen(pattern)
+
+    assert str(raised.value) == f"--target {pattern!r} matches no device" + (
+        f"; did you mean {meant}?" if meant else ""
+    )
+
+
 def test_a_pattern_that_matches_nothing_is_a_mistake_with_a_suggestion() -> None:
     with pytest.raises(Usage, match=r"'AP-11' matches no device; did you mean AP-1\?"):
         chosen("AP-11")
