@@ -8,6 +8,9 @@ from threading import current_thread, main_thread
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run."""
 
+ONCE = 1.0
+"""Seconds for which a signal is taken for the one before: a terminal tells us, and so does the program that runs us."""
+
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:

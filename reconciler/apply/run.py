@@ -17,6 +17,7 @@ from reconciler.apply.judge import Task
 from reconciler.apply.pace import Pace, Tempo, Waits
 from reconciler.apply.record import ahead
 from reconciler.errors import Interrupted, LeaseLost, ReconcilerError
+from reconciler.interrupt import ONCE
 from reconciler.model import IMMEDIATE, Applied, Draft, Json, Outcome, Plan, Rhythm, Serial
 
 INTERRUPTED = "interrupted"
@@ -82,8 +83,9 @@ def carry_out(
     """The outcome of every task, in their order, and why the run ended early, if it did.
 
     The first SIGINT, SIGTERM or SIGHUP, or `max_duration` seconds, let nothing new start; a second signal gives up what
-    is in flight. `may_send` is asked before every request, `trace` is told of each in a line, `say` of every notable
-    wait, `retried` of each device that is asked again. Never raises for a device, the server or the state.
+    is in flight, unless it is the same one within `ONCE`. `may_send` is asked before every request, `trace` is told of
+    each in a line, `say` of signals and of every notable wait, `retried` of each device that is asked again. Never
+    raises for a device, the server or the state.
     """
     execution: Execution | None = None
     asked: set[Serial] = set()
@@ -123,7 +125,7 @@ def carry_out(
 
     gc.freeze()  # what is there now stays to the end: a plan and a state, too large to be searched again and again
     try:
-        stop = _until_interrupted(work, max_duration)
+        stop = _until_interrupted(work, max_duration, say)
     finally:
         gc.unfreeze()
     assert execution is not None  # noqa: S101 - work has run
@@ -152,31 +154,43 @@ def pace(tempo: Tempo, waits: Waits, *, clock: Callable[[], float], sleep: Calla
     )
 
 
-def _until_interrupted(work: Callable[[Stop], Awaitable[None]], max_duration: float | None) -> Stop:
+def _until_interrupted(
+    work: Callable[[Stop], Awaitable[None]], max_duration: float | None, say: Callable[[str], None]
+) -> Stop:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     if before[signal.SIGHUP] is signal.SIG_IGN:
         del before[signal.SIGHUP]  # nohup
     try:
-        return asyncio.run(_interruptible(work, max_duration, [*before]))
+        return asyncio.run(_interruptible(work, max_duration, say, [*before]))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 async def _interruptible(
-    work: Callable[[Stop], Awaitable[None]], max_duration: float | None, numbers: Sequence[signal.Signals]
+    work: Callable[[Stop], Awaitable[None]],
+    max_duration: float | None,
+    say: Callable[[str], None],
+    numbers: Sequence[signal.Signals],
 ) -> Stop:
     stop = Stop()
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(work(stop))
 
-    def interrupt() -> None:
-        if stop.reason == INTERRUPTED:
+    first: tuple[signal.Signals, float] | None = None
+
+    def interrupt(number: signal.Signals) -> None:
+        nonlocal first
+        now = time.monotonic()
+        if first is None:
+            first = number, now
+            say("nothing new is sent; waiting for the answers that are due; interrupt again to give them up")
+            stop.now(INTERRUPTED, Interrupted(INTERRUPTED))
+        elif number != first[0] or now - first[1] > ONCE:
             running.cancel()
-        stop.now(INTERRUPTED, Interrupted(INTERRUPTED))
 
     for number in numbers:
-        loop.add_signal_handler(number, interrupt)
+        loop.add_signal_handler(number, interrupt, number)
     if max_duration is not None:
         loop.call_later(max_duration, stop.now, "--max-duration is over")
     await asyncio.wait([running])

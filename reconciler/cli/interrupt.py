@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from reconciler.interrupt import ONCE
+
 SOON = 0.01
 """Seconds until a signal that came in the middle of an import is sent again, to whoever handles it by then."""
-ONCE = 1.0
-"""Seconds for which a signal is taken for the one before: a terminal tells us, and so does the program that runs us."""
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from reconciler.apply.pace import Tempo
 from reconciler.apply.run import Carried, carry_out
 from reconciler.canonical import canonical
 from reconciler.errors import Interrupted, LeaseLost
+from reconciler.interrupt import ONCE
 from reconciler.model import Draft, EntryKind, Json, Rhythm, Serial
 from reconciler.plan.diff import diff
 
@@ -40,12 +41,12 @@ SERIALS = [f"D{number}" for number in range(6)]
 
 
 class Api:
-    """Calls `on_put` with the number of each request; `hangs` never answer."""
+    """Calls `on_put` with the number of each request; `hangs` answer after so many `seconds`."""
 
-    def __init__(self, on_put: Callable[[int], None], hangs: Sequence[str] = ()) -> None:
+    def __init__(self, on_put: Callable[[int], None], hangs: Sequence[str] = (), seconds: float = 60) -> None:
         self.sent: list[str] = []
         self._on_put = on_put
-        self._hangs = hangs
+        self._hangs, self._seconds = hangs, seconds
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,11 +60,16 @@ class Api:
         self.sent.append(serial)
         self._on_put(len(self.sent))
         if serial in self._hangs:
-            await asyncio.sleep(60)
+            await asyncio.sleep(self._seconds)
         return Answer(200, canonical({"serial_number": serial, **body}).encode())
 
 
-def carried(api: Api, journal: list[Draft], may_send: Callable[[], bool] = lambda: True) -> Carried:
+def carried(
+    api: Api,
+    journal: list[Draft],
+    may_send: Callable[[], bool] = lambda: True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Carried:
     changes = diff(
         desired({serial: {"vlan": 2} for serial in SERIALS}), applied({serial: {"vlan": 1} for serial in SERIALS})
     )
@@ -77,7 +83,7 @@ def carried(api: Api, journal: list[Draft], may_send: Callable[[], bool] = lambd
         max_duration=None,
         progress=lambda _: None,
         trace=lambda _: None,
-        say=lambda _: None,
+        say=say,
     )
 
 
@@ -102,7 +108,7 @@ def test_the_first_signal_lets_requests_finish_and_a_second_gives_them_up() -> N
         def struck(count: int, number: signal.Signals = number) -> None:
             if count == 3:
                 os.kill(os.getpid(), number)
-                threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+                threading.Timer(ONCE + 0.2, os.kill, (os.getpid(), number)).start()
 
         run = carried(Api(struck, hangs=SERIALS[2:]), journal)
 
@@ -114,6 +120,21 @@ def test_the_first_signal_lets_requests_finish_and_a_second_gives_them_up() -> N
             draft.serial for draft in journal if draft.kind is not EntryKind.INTENT
         }
         assert {outcome.change.serial for outcome in run.outcomes if type(outcome).__name__ == "Unknown"} <= unanswered
+
+
+def test_a_signal_that_comes_twice_at_once_is_one() -> None:
+    told: list[str] = []
+
+    def struck(count: int) -> None:
+        if count == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    run = carried(Api(struck, hangs=SERIALS[2:3], seconds=0.5), [], say=told.append)
+
+    assert isinstance(run.error, Interrupted)
+    assert set(kinds(run)) == {"Applied", "NotAttempted"}
+    assert told == ["nothing new is sent; waiting for the answers that are due; interrupt again to give them up"]
 
 
 def test_signals_are_handled_as_before_once_a_run_is_over() -> None:
