@@ -430,3 +430,20 @@ def test_who_declares_a_device_first_is_told_whichever_files_were_read(
 
     assert ran == run("plan", "--no-cache")
     assert "inventory/c.yaml:2:20: AP-1 is declared twice; first at inventory/a.yaml:2:20" in ran.stderr
+
+
+def test_of_more_problems_than_are_listed_the_same_are_listed_whichever_files_were_read(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    declare("a.yaml", devices=[{"serial_number": f"AP-{number}"} for number in range(30)])
+    applied(*(f"AP-{number}" for number in range(30)))
+    devices: list[Json] = [{"serial_number": f"B-{number}", "$bogus": 1, "name": number} for number in range(110)]
+    devices += [{"serial_number": f"AP-{number}"} for number in range(30)]
+    declare("b.yaml", devices=devices)
+
+    ran = run("plan")
+
+    assert "more problems of this file are not listed" in ran.stderr
+    assert ran.stderr.count("[RC307]") == 30
+    assert ran == run("plan", "--no-cache")
+    assert ran.stderr.splitlines()[:-1] == run("validate").stdout.splitlines()[:-1]
