@@ -109,8 +109,8 @@ def told(
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """`problems` and what of `findings` says something new, in order of place; then what they only warn of.
 
-    `damaged` and `paths` are by the names of files. `shows_text`: lines of files may be shown. Devices that are declared
-    twice come first of what counts, in whatever order they were found: not all who find them read all files.
+    `damaged` and `paths` are by the names of files. `shows_text`: lines of files may be shown. Devices that are
+    declared twice come first of what counts, in whatever order they were found: not all who find them read all files.
     """
     findings = sorted(findings, key=lambda finding: finding.code not in {"RC307", "RC308"})
     findings = capped(news(findings, damaged))

@@ -433,7 +433,7 @@ def test_who_declares_a_device_first_is_told_whichever_files_were_read(
 
 
 def test_of_more_problems_than_are_listed_the_same_are_listed_whichever_files_were_read(
-    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+    declare: Declare, run: Run, applied: Callable[..., None]
 ) -> None:
     declare("a.yaml", devices=[{"serial_number": f"AP-{number}"} for number in range(30)])
     applied(*(f"AP-{number}" for number in range(30)))
