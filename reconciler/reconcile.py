@@ -62,14 +62,15 @@ def plan(
     warn: Callable[[Sequence[Problem]], None] = lambda _: None,
     note: Note | None = None,
     beside: Note = lambda _: None,
+    trace: Note = lambda _: None,
     watch: Watch = SILENT,
 ) -> Plan:
     """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
     Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
     `warn` gets what the inventory only warns of; `note` is told if a state cannot be reached and is read as last
-    fetched; `beside` is told who writes to it meanwhile. Raises InventoryError, StateError, ConfigError, and Usage for
-    a target that matches nothing.
+    fetched, `beside` who writes to it meanwhile, and `trace` why every file is read. Raises InventoryError, StateError,
+    ConfigError, and Usage for a target that matches nothing.
     """
     moment = clock()
     today = datetime.fromtimestamp(moment, UTC).date()
@@ -78,7 +79,7 @@ def plan(
         def check(head: Head) -> None:
             check_lineage(head, settings.lineage, settings.state)
 
-        run = Inquiry(settings, backend, today, time.time_ns(), resend, check, watch)
+        run = Inquiry(settings, backend, today, time.time_ns(), resend, check, watch, trace)
         if targets:
             from reconciler.fleet.chosen import chosen
 

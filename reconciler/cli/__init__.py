@@ -90,7 +90,7 @@ class Globals:
         click.echo(f"warning: {text}", err=True)
 
     def trace(self, text: str) -> None:
-        """A line about one request on stderr, with --verbose."""
+        """A line about one request, or why a plan costs more, on stderr, with --verbose."""
         if self.verbosity > 0:
             click.echo(text, err=True)
 
@@ -133,7 +133,7 @@ class _LazyGroup(click.Group):
 )
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour the output.")
 @click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
-@click.option("-v", "--verbose", is_flag=True, help="Print a line for every request.")
+@click.option("-v", "--verbose", is_flag=True, help="Print a line for every request, and why all files are read.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How to write to stderr.")
 @click.option(
     "--profile",

@@ -49,6 +49,7 @@ def plan(
             warn=given.warnings,
             note=given.warn,
             beside=given.warn,
+            trace=given.trace,
             watch=watch,
         )
     with watch.stage("report"):

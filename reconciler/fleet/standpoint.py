@@ -38,7 +38,7 @@ class Standpoint:
         look = backend.look(since)
         check(look.head if look else backend.head())
         if look is None or (look.head == since and look.mark != meta["mark"]):
-            raise Anew
+            raise Anew("the state is another, or moved otherwise than by its journal")
         self.look = look
         self.extra = index.extra() | look.touched
         index.put_same((serial, self._stands(serial, index)) for serial in look.touched)

@@ -39,7 +39,10 @@ NO_ROOM = "nothing was changed; make room, or set TMPDIR to a folder that has so
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """What a sweep is about. `now` is UNIX time in ns; `check` looks at the state before all else, and may raise."""
+    """What a sweep is about. `now` is UNIX time in ns; `check` looks at the state before all else, and may raise.
+
+    `trace` is told why every file is read, and that no index could be kept.
+    """
 
     settings: Settings
     backend: Backend
@@ -48,6 +51,7 @@ class Inquiry:
     resend: bool
     check: Callable[[Head], None]
     watch: Watch
+    trace: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,12 @@ def sweep(run: Inquiry) -> Swept:
         try:
             with ExitStack() as stack:
                 return _Sweep(run, stack).swept(where, anew=anew)
-        except (Anew, sqlite3.Error):
-            continue
+        except (Anew, sqlite3.Error) as error:
+            run.trace(f"index: {error}; every file is read")
         except (ArithmeticError, LookupError, TypeError, ValueError):  # what no plan writes into an index was there
             if anew:
                 raise
+            run.trace("index: it is damaged; every file is read")
         except OSError as error:
             raise _failed(error) from error
     raise ReconcilerError(f"temporary files cannot be used; {NO_ROOM}")
@@ -120,6 +125,8 @@ class _Sweep:
         with self._watch.stage("list"):
             listing, layers = self._listing()
         index = self._stack.enter_context(opened(place, layers.everywhere, anew=anew))
+        if index.why:
+            self._run.trace(f"index: {index.why}; every file is read")
         before, facts = index.meta(), index.facts()
         with self._watch.stage("state"):
             self._state = Standpoint(self._run.backend, index, self._run.check, self._stack)
@@ -128,7 +135,7 @@ class _Sweep:
             self._state.extra |= index.drop(todo.gone)
         any_read = self._look(index, layers, todo)
         if facts.keys() - index.facts().keys():
-            raise Anew
+            raise Anew("what a layer says holds for other devices now")
         gone, swaps = self._state.gone(index), index.swaps()
         warnings: tuple[Problem, ...] = ()
         if any_read or todo.gone or gone or self._tally.problems or before.get("quiet") != "yes":
@@ -147,8 +154,8 @@ class _Sweep:
         unchanged = index.count() - len(self._tally.paused) - moving
         index.put_extra(gone)
         index.put_meta(self._state.meta())
-        if not self._tally.shifted:
-            index.keep()
+        if not self._tally.shifted and (error := index.keep()):
+            self._run.trace(f"index: it cannot be kept: {error}")
         with self._watch.stage("sort"):
             settled = changes.settled()
             return Swept(

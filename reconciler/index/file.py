@@ -18,33 +18,39 @@ def opened(place: Path | None, context: str, *, anew: bool = False) -> Iterator[
 
     `anew`: empty in any case. Without a place, or where none can be written, it is a temporary one.
     """
-    db = _present(place, context) if place and not anew else None
-    if db is not None:
-        with closing(db):
-            yield Index(db)
+    found = _present(place, context) if place and not anew else ""
+    if isinstance(found, sqlite3.Connection):
+        with closing(found):
+            yield Index(found)
         return
     with ExitStack() as stack:
-        room, place = _room(place, stack)
+        room, settled = _room(place, stack)
+        if place and not settled:
+            found = f"no index can be written in {place.parent}"
         fresh = room / "index.db"
         fresh.touch(mode=0o600)
         with closing(_connected(fresh)) as db:
             db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + TABLES)
             db.execute("INSERT INTO meta VALUES ('format', ?), ('context', ?)", (str(FORMAT), context))
-            yield Index(db, partial(_put, fresh, place) if place else None)
+            yield Index(db, partial(_put, fresh, settled) if settled else None, why=found)
 
 
-def _present(place: Path, context: str) -> sqlite3.Connection | None:
-    """A connection to a whole index of this context that is ours; None if there is none."""
+def _present(place: Path, context: str) -> sqlite3.Connection | str:
+    """A connection to a whole index of this context that is ours; why there is none."""
     with suppress(sqlite3.Error, OSError):
-        if not place.is_file() or place.stat().st_uid != os.getuid():
-            return None
+        if not place.is_file():
+            return "there is no index yet"
+        if place.stat().st_uid != os.getuid():
+            return "the index is somebody else's"
         db = _connected(place)
         with suppress(sqlite3.Error):
             meta: dict[str, Any] = dict(db.execute("SELECT key, value FROM meta"))
             if (meta.get("format"), meta.get("context")) == (str(FORMAT), context):
                 return db
+            db.close()
+            return "the program, the schema, a setting, a group or the day is another than the index knows"
         db.close()
-    return None
+    return "the index is damaged"
 
 
 def _put(fresh: Path, place: Path) -> None:

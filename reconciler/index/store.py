@@ -11,7 +11,6 @@ The law: with an index or without, a plan is the same.
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from os import fsdecode, fsencode
 from typing import NamedTuple
 
@@ -74,12 +73,13 @@ class Indexed(NamedTuple):
 class Index:
     """An open index. Nothing of what is done to it stays, unless `keep` is called.
 
-    `settle` puts a new one, once it is closed, to where the next plan looks for it.
+    `settle` puts a new one, once it is closed, to where the next plan looks for it. `why` tells why it is new.
     """
 
-    def __init__(self, db: sqlite3.Connection, settle: Callable[[], None] | None = None) -> None:
+    def __init__(self, db: sqlite3.Connection, settle: Callable[[], None] | None = None, *, why: str = "") -> None:
         self._db = db
         self._settle = settle
+        self.why = why
 
     def meta(self) -> dict[str, str]:
         """What holds for the index as a whole."""
@@ -230,10 +230,13 @@ class Index:
         found = (self._db.execute("SELECT path FROM file WHERE id = ?", (number,)).fetchone() for number in numbers)
         return {fsdecode(path) for (path,) in found}
 
-    def keep(self) -> None:
+    def keep(self) -> Exception | None:
         """Let what was done stay. What cannot be written stays undone: the next plan costs more, and is the same."""
-        with suppress(sqlite3.Error, OSError):
+        try:
             self._db.commit()
             if self._settle:
                 self._db.close()
                 self._settle()
+        except (sqlite3.Error, OSError) as error:
+            return error
+        return None

@@ -447,3 +447,27 @@ def test_of_more_problems_than_are_listed_the_same_are_listed_whichever_files_we
     assert ran.stderr.count("[RC307]") == 30
     assert ran == run("plan", "--no-cache")
     assert ran.stderr.splitlines()[:-1] == run("validate").stdout.splitlines()[:-1]
+
+
+def test_a_verbose_plan_says_why_every_file_is_read_and_what_stands_in_the_way_of_an_index(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    def why(*options: str) -> str:
+        return run("-v", "plan", *options).stderr
+
+    declare("ap.yaml", serial_number="AP-1")
+    assert why() == "index: there is no index yet; every file is read\nCarry it out with: reconciler apply\n"
+    applied("AP-1")
+    assert why() == why("--no-cache") == ""
+
+    declare("_groups/g.yaml", "group: g\nselect: {serial_number: AP-1}\nset: {}\n")
+    assert "a group or the day is another than the index knows; every file is read" in why()
+    (tmp_path / ".reconciler/state.db").rename(tmp_path / "aside.db")
+    assert "index: the state is another, or moved otherwise than by its journal; every file is read" in why()
+    index_of(tmp_path).write_bytes(b"x" * 5000)
+    assert "index: the index is damaged; every file is read" in why()
+    cache = index_of(tmp_path).parent
+    index_of(tmp_path).unlink()
+    cache.rmdir()
+    cache.write_text("no folder")
+    assert f"index: no index can be written in {cache}; every file is read" in why()
