@@ -187,7 +187,13 @@ def _planned(
 
     with watching(given) as watch:
         plan = reconcile.plan(
-            settings, targets=targets, resend=resend, warn=given.warnings, note=given.warn, watch=watch
+            settings,
+            targets=targets,
+            resend=resend,
+            warn=given.warnings,
+            note=given.warn,
+            trace=given.trace,
+            watch=watch,
         )
     with watch.stage("report"):
         print_plan(given, plan, "text", full=False, refusals=False)
