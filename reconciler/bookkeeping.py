@@ -1,6 +1,5 @@
 """What is done with a state outside of an apply: look it up, forget, unlock, recover, verify. Stages meet here, too."""
 
-import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
@@ -11,6 +10,7 @@ from reconciler import __version__
 from reconciler.config import Settings
 from reconciler.errors import StateError, StateMissing
 from reconciler.model import DeviceState, Draft, Entry, EntryKind, Holder, Json, Lease, Serial, Snapshot
+from reconciler.near import near
 from reconciler.plan.lifecycle import frozen_as
 from reconciler.state.backend import Backend, Head
 from reconciler.state.holder import this_process
@@ -33,8 +33,8 @@ def device(settings: Settings, serial: str, note: Note | None = None) -> tuple[S
     found = snapshot(settings, note)
     state = found.devices.get(Serial(serial))
     if state is None:
-        close = difflib.get_close_matches(serial, found.devices, 1)
-        hint = f"did you mean {close[0]}?" if close else "`reconciler state list` shows those that are"
+        meant = near(serial, found.devices)
+        hint = f"did you mean {meant}?" if meant else "`reconciler state list` shows those that are"
         raise StateError(f"{serial} is not in the state; {hint}")
     return found, state
 

@@ -21,6 +21,7 @@ CODES = {
     "RC209": "integer too large",
     "RC210": "nested too deep",
     "RC211": "invisible character",
+    "RC212": "no space after a colon",
     "RC301": "neither a device nor devices",
     "RC302": "key beside devices",
     "RC303": "devices is not a list of devices",

@@ -1,6 +1,6 @@
 """Whether the schema takes what a plan leads to: nothing is planned or sent that the server would refuse."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -14,9 +14,11 @@ from reconciler.inventory.locate import capped, locate
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.schema import packaged_path, read_schema
 from reconciler.model import Action, Change, Device, DeviceState, Json, Problem, Serial, Source
+from reconciler.near import near
 from reconciler.plan.lifecycle import strangers
 from reconciler.plan.marks import Marks, marks
 from reconciler.pointer import patched, split
+from reconciler.policy import LifecycleSettings
 
 NULLED = 'it left the inventory, and on_removed.field is "null"'
 NO_NULL = 'restore the field, or set on_removed.field to "release": the device then keeps its value'
@@ -35,9 +37,26 @@ def marked(settings: Settings) -> Marks:
 
 
 def check_settings(settings: Settings, document: Json) -> None:
-    """Raise ConfigError if the settings speak of values that the schema does not know."""
-    for words in strangers(settings.lifecycle, settings.on_removed.decommission, document):
+    """Raise ConfigError if the settings speak of fields or values that the schema does not know."""
+    patch = settings.on_removed.decommission
+    for words in (*_unknown_fields(settings, document), *strangers(settings.lifecycle, patch, document)):
         raise ConfigError(f"{settings.file or 'the settings'}: {words}")
+
+
+def _unknown_fields(settings: Settings, document: Json) -> Iterator[str]:
+    """Where the schema takes no others than it lists. The field of a lifecycle that is not used need not be there."""
+    rules = document if isinstance(document, dict) else {}
+    known = rules.get("properties", {})
+    if rules.get("additionalProperties") is not False or not isinstance(known, dict):
+        return
+    claims = [("guard.protected", path) for path in settings.guard.protected]
+    claims += [("on_removed.patch", name) for name in settings.on_removed.decommission or ()]
+    claims += [("lifecycle.field", settings.lifecycle.field)] if settings.lifecycle != LifecycleSettings() else []
+    for setting, path in claims:
+        if path.split(".")[0] not in known:
+            meant = near(path.split(".")[0], known)
+            hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}"
+            yield f"{setting} has {path!r}, which the schema does not know; {hint}"
 
 
 def irremovable(

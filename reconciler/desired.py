@@ -3,7 +3,6 @@
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from pathlib import Path
 
 from reconciler.config import Settings
@@ -20,6 +19,7 @@ from reconciler.inventory.read import read
 from reconciler.inventory.schema import packaged_path, packaged_schema, read_schema
 from reconciler.inventory.veil import veiled
 from reconciler.model import DesiredState, Json, Problem, Serial, Source
+from reconciler.near import near
 from reconciler.plan.marks import Marks, marks, misplaced
 from reconciler.watch import SILENT, Watch
 
@@ -175,8 +175,8 @@ def replacement(settings: Settings, old: str, new: str, *, applied: Container[st
     devices = desired_state(settings).devices
     device = devices.get(Serial(old))
     if device is None:
-        close = get_close_matches(old, devices, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        meant = near(old, devices)
+        hint = f"; did you mean {meant}?" if meant else ""
         raise Usage(f"the inventory declares no device {old}{hint}")
     if not resolve.SERIAL.fullmatch(new):
         raise Usage(f'{new!r} is no serial number; expected letters, digits, ".", "_" and "-", at most 128')

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 
 from reconciler.bookkeeping import frozen
@@ -41,6 +40,7 @@ from reconciler.model import (
     Source,
     Value,
 )
+from reconciler.near import near
 from reconciler.plan.diff import diff, replaced
 from reconciler.plan.marks import Marks
 from reconciler.pointer import get, join, patched, related, split
@@ -131,20 +131,19 @@ def _both(serial: str, desired: DesiredState, snapshot: Snapshot) -> tuple[Devic
     """The device as declared and as in the state; at least one of the two."""
     device, state = desired.devices.get(Serial(serial)), snapshot.devices.get(Serial(serial))
     if device is None and state is None:
-        known = {name.casefold(): name for name in (*snapshot.devices, *desired.devices)}
-        close = get_close_matches(serial.casefold(), known, 1)
-        hint = f"did you mean {known[close[0]]}?" if close else "`reconciler plan --full` and `state list` name those"
+        meant = near(serial, {*snapshot.devices, *desired.devices})
+        hint = f"did you mean {meant}?" if meant else "`reconciler plan --full` and `state list` name those"
         raise Usage(f"{serial} is neither in the inventory nor in the state; {hint}")
     return device, state
 
 
 def _swapped(serial: Serial, desired: DesiredState, snapshot: Snapshot) -> tuple[DesiredState, Snapshot]:
     """Both sides of the device, of the one that it replaces, and of those that replace it."""
-    near = {serial} | {other.serial for other in desired.devices.values() if other.replaces == serial}
-    near |= {old for name in near if (device := desired.devices.get(name)) and (old := device.replaces)}
+    kin = {serial} | {other.serial for other in desired.devices.values() if other.replaces == serial}
+    kin |= {old for name in kin if (device := desired.devices.get(name)) and (old := device.replaces)}
     return (
-        replace(desired, devices={name: desired.devices[name] for name in near if name in desired.devices}),
-        replace(snapshot, devices={name: snapshot.devices[name] for name in near if name in snapshot.devices}),
+        replace(desired, devices={name: desired.devices[name] for name in kin if name in desired.devices}),
+        replace(snapshot, devices={name: snapshot.devices[name] for name in kin if name in snapshot.devices}),
     )
 
 

@@ -8,6 +8,7 @@ from reconciler.inventory.document import Candidate, Finding
 from reconciler.inventory.validate import Locate
 from reconciler.inventory.wording import shown
 from reconciler.model import ABSENT, Json
+from reconciler.near import near
 
 
 def repeated(candidates: Iterable[Candidate], unique: Iterable[str], locate: Locate) -> Iterator[Finding]:
@@ -89,7 +90,5 @@ def swapped(candidates: Iterable[Candidate]) -> Iterator[Finding]:
 
 
 def _fix(item: Json, serials: Iterable[object]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(str(item), [str(serial) for serial in serials if serial], 1)
-    return f"did you mean {close[0]}?" if close else "correct it, or declare that device"
+    meant = near(str(item), [str(serial) for serial in serials if serial])
+    return f"did you mean {meant}?" if meant else "correct it, or declare that device"

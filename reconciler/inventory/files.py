@@ -195,6 +195,7 @@ def _nearly(root: Path, entry: "os.DirEntry[str]", top: str) -> Iterator[Problem
         name not in {DEFAULTS, GROUPS}
         and name[:1] == "_"
         and (close := get_close_matches(name, [DEFAULTS, GROUPS], 1, 0.8))
+        and not os.path.lexists(os.path.join(os.path.dirname(entry.path), close[0]))  # noqa: PTH118, PTH120 - as above
     ):
         message = f"this is not read: names that begin with _ are passed over, but for {DEFAULTS} and {GROUPS}"
         yield Problem("RC614", message, f"rename it to {close[0]}", Source(display(root, Path(entry.path)), 1))

@@ -91,9 +91,7 @@ def templated(value: Json | Mapping[str, Json]) -> bool:
     return isinstance(value, list) and any(templated(inner) for inner in value)
 
 
-_NEARLY = re.compile(
-    r"\{(?:\$?serial|\$serial_number|serial[ -]?number|\$?label\.[\w-]+|labels\.[\w-]+)\}", re.IGNORECASE
-)
+_NEARLY = re.compile(r"\{+\s*(?:\$[\w.$ -]*|serial[\w -]*|labels?\.[\w. -]+)\s*\}+", re.IGNORECASE)
 
 
 def braced(value: Json | Mapping[str, Json]) -> bool:
@@ -109,8 +107,9 @@ def mistyped(layer: Layer) -> Iterable[tuple[str, str]]:
     """What looks like a word to fill in, and is none: where it stands in the file, and how it is written."""
     for _, value, place in leaves(layer):
         for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and "{" in text and (found := _NEARLY.search(text)):
-                yield place, found[0]
+            if isinstance(text, str) and "{" in text:
+                words = (found[0] for found in _NEARLY.finditer(text))
+                yield from ((place, word) for word in words if not _WORD.fullmatch(word))
 
 
 def filled(value: Json, fill: Callable[[re.Match[str], str], str], path: str = "") -> Json:

@@ -8,6 +8,7 @@ _WORDS = {
     "RC203": ("an anchor or an alias stands here", "write the value out; to begin text with & or *, quote it"),
     "RC207": ("a key must be a string, and this one is not", "write it in quotes"),
     "RC208": ("this is not a number that JSON can carry", "write another number, or quote it"),
+    "RC212": ("a key has no value, and a colon in its name", "write a space after the colon, or quote the key"),
     "RC209": ("this integer is beyond ±(2^53-1): many programs would read it as another number", "write it in quotes"),
 }
 """Message and fix of the YAML problems that repeat what they found. Problems of fields mask their own secrets."""

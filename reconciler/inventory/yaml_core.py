@@ -220,6 +220,7 @@ def _mapping(reading: _Reading, path: _Path, depth: int) -> dict[str, Json]:
             _refuse_duplicate(reading, event, (path, key))
         if reading.places:
             reading.keys.setdefault(_spelled((path, key)), _place(event))
+        named = event
         event = get()
         inside[key] = event.start_mark
         if quick and type(event) is ScalarEvent and event.anchor is None and event.tag is None:
@@ -228,7 +229,9 @@ def _mapping(reading: _Reading, path: _Path, depth: int) -> dict[str, Json]:
                 mark(event.start_mark)
                 result[key] = text
                 continue
-        result[key] = _node(reading, event, (path, key), depth + 1)
+        value = result[key] = _node(reading, event, (path, key), depth + 1)
+        if value is None and ":" in key and named.implicit[0] and type(event) is ScalarEvent and not event.value:
+            _refuse_joined(reading, named, (path, key))
     return result
 
 
@@ -286,6 +289,13 @@ def _refuse_properties(reading: _Reading, event: _Event, path: _Path) -> None:
         message = "tags are not used here: a value is what it looks like"
         fix = "delete the tag; quote the value to make it a string, or to begin text with !"
         reading.refuse("RC205", message, fix, _at(event), path=path)
+
+
+def _refuse_joined(reading: _Reading, event: _Event, path: tuple[_Path, str]) -> None:
+    name, _, value = path[1].partition(":")
+    message = f"the key {quoted(path[1])} has no value"
+    fix = f"write a space after the colon: {name}: {value}; to mean a key of that name, quote it"
+    reading.refuse("RC212", message, fix, _at(event), path=path)
 
 
 def _refuse_duplicate(reading: _Reading, event: _Event, path: tuple[_Path, str]) -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from reconciler.canonical import canonical
 from reconciler.errors import Usage
 from reconciler.model import ABSENT, DesiredState, Device, Json, Serial, Snapshot
+from reconciler.near import near
 from reconciler.pointer import get, join, split
 
 
@@ -46,8 +46,8 @@ def _meant(pattern: str, fields: Mapping[Serial, Mapping[str, Json]]) -> str | N
         return f"{pattern}*"
     known = {".".join(split(name)) for values in fields.values() for name in _paths(values)} if equals else set(fields)
     inside = sorted((name for name in known if name.endswith(f".{path}")), key=lambda name: (name.count("."), name))
-    close = inside or [name for name in get_close_matches(path, known, 1) if name != path]
-    return close[0] + pattern[len(path) :] if close and path not in known else None
+    meant = inside[0] if inside else near(path, known)
+    return meant + pattern[len(path) :] if meant and path not in known else None
 
 
 def _asked_of(device: Device) -> dict[str, Json]:

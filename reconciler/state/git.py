@@ -72,6 +72,7 @@ class GitBackend:
         self._ttl = 0.0
         self._extended: Lease | None = None
         self._seconds = 0.0
+        self._said = ""
 
     def read(self) -> Snapshot:
         tip = self._look()
@@ -188,7 +189,10 @@ class GitBackend:
                     raise
                 tip = self._reading.opened(known)
                 written = stamp(self._repository.written(known))
-                self._note(f"{error}; read as last fetched: revision {tip.root.head.revision}, written {written}")
+                said = f"{error}; read as last fetched: revision {tip.root.head.revision}, written {written}"
+                if said != self._said:
+                    self._said = said
+                    self._note(said)
                 return tip
             return self._tip
 

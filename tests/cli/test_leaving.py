@@ -181,6 +181,15 @@ def test_a_secret_in_the_patch_is_sent_and_never_shown(
             "on_removed.patch has 'decomissioned', which the schema does not know",
         ),
         ('[lifecycle]\nfrozen = ["retierd"]\n', "did you mean retired?"),
+        (
+            'patch = {staus = "decommissioned"}\n',
+            "on_removed.patch has 'staus', which the schema does not know; did you",
+        ),
+        ('[lifecycle]\nfield = "stauts"\n', "lifecycle.field has 'stauts', which the schema does not know; did you"),
+        (
+            '[guard]\nprotected = ["configuration.x", "staus"]\n',
+            "guard.protected has 'staus', which the schema does not",
+        ),
     ],
 )
 def test_settings_and_schema_must_know_the_same_stations(

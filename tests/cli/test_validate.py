@@ -138,3 +138,26 @@ def test_what_was_probably_meant_is_the_fix(declare: Declare, run: Run, name: st
 
     assert ran.code == 1
     assert f"  fix: {fix}" in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("lt-{serial_numbr}", "{serial_numbr}"),
+        ("{ serial_number }", "{ serial_number }"),
+        ("{{serial_number}}", "{{serial_number}}"),
+        ("{Serial-Number}", "{Serial-Number}"),
+        ("{$Labels.site} {$labels.site}", "{$Labels.site}"),
+        ("{$labels}", "{$labels}"),
+        ("{label.site}", "{label.site}"),
+        ("{serial_number} {$labels.site} {hostname} {} {a: b}", None),
+    ],
+)
+def test_what_looks_like_a_word_to_fill_in_and_is_none_is_warned_of(
+    declare: Declare, run: Run, text: str, word: str | None
+) -> None:
+    declare("a.yaml", serial_number="AP-1", name=text, **{"$labels": {"site": "paris"}})
+
+    warned = [line for line in run("validate").stderr.splitlines() if "is not filled in" in line]
+
+    assert [line.partition("warning: ")[2] for line in warned] == ([f"{word} is not filled in [RC621]"] if word else [])

@@ -67,6 +67,16 @@ def test_a_name_that_nearly_ends_as_it_should_is_a_problem_and_one_that_is_let_b
     ]
 
 
+def test_a_layer_with_a_misspelled_name_is_a_problem_unless_it_is_a_copy_of_one_that_is_there(inventory: Path) -> None:
+    (inventory / "a.yaml").write_text(DEVICE)
+    (inventory / "_default.yaml").write_text("status: active\n")
+    (inventory / "below").mkdir()
+    for name in ("_defaults.yaml", "_defaults.yaml.bak", "_defaults.yaml~"):
+        (inventory / "below" / name).write_text("status: active\n")
+
+    assert told(read(inventory.parent, inventory, [inventory])) == [("RC614", "inventory/_default.yaml")]
+
+
 def test_an_inventory_below_a_hidden_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "_drafts").mkdir()
     (tmp_path / "_drafts" / "a.yaml").write_text(DEVICE)

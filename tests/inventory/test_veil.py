@@ -18,6 +18,7 @@ VALUES = [
     ("{998877: x}", "998877", "RC207"),
     ("{hunter2: 1, hunter2: 2}", "hunter2", "RC202"),
     ("@hunter2", "@", "RC201"),
+    ("{x:hunter2}", "hunter2", "RC212"),
 ]
 
 

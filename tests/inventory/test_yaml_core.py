@@ -128,6 +128,9 @@ def test_an_empty_value_is_null_and_an_empty_text_is_nothing() -> None:
         ('a: "\\ud800"', ["1:7 RC201"]),
         ('a: "\\q"', ["1:5 RC201"]),
         ("a: 1\nb:2\nc: 3", ["2:1 RC201"]),
+        ("a: {b:2}", ["1:5 RC212"]),
+        ("a: {b: 1, c:d, e: 2}", ["1:11 RC212"]),
+        ("{a:1}", ["1:2 RC212"]),
         ("a: 1\nb:2", ["2:1 RC201"]),
         ("a:\n- b: 1\n  c:2\n- b: 3", ["3:3 RC201"]),
         ("a: 1\n<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> other", ["2:1 RC201"]),
@@ -149,6 +152,13 @@ def test_what_people_do_to_files_is_called_by_its_name(text: str, words: str) ->
     [problem] = parse(text, "f").problems
 
     assert problem.message == f"this is not YAML: {words}"
+
+
+@pytest.mark.parametrize(
+    "text", ['a: {"b:2"}', "a: {b:2: 3}", "a: {b:2: ~}", "a: {b:2: ''}", "a: {b: }", "a:\n  'b:c':\n"]
+)
+def test_a_key_may_hold_a_colon_where_it_is_quoted_or_has_a_value(text: str) -> None:
+    assert told(text) == []
 
 
 @pytest.mark.parametrize(
