@@ -69,8 +69,8 @@ def plan(
 
     Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
     `warn` gets what the inventory only warns of; `note` is told if a state cannot be reached and is read as last
-    fetched, `beside` who writes to it meanwhile, and `trace` why every file is read. Raises InventoryError, StateError,
-    ConfigError, and Usage for a target that matches nothing.
+    fetched, `beside` that there is none, or who writes to it meanwhile, and `trace` why every file is read. Raises
+    InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
     """
     moment = clock()
     today = datetime.fromtimestamp(moment, UTC).date()
@@ -87,9 +87,11 @@ def plan(
         else:
             found = sweep(run)
     warn(found.warnings)
+    if not found.head.lineage:
+        beside(f"There is no state at {settings.state} yet: every device is new to it.")
     if found.lease and is_live(found.lease, now := time.time()):
         whom = held_by(found.lease, now)
-        beside(f"the state is written to by {whom}; what is under way there is shown as to be sent again")
+        beside(f"The state is written to by {whom}; what is under way there is shown as to be sent again.")
     with watch.stage("guard"):
         return planned(settings, found, targets, moment)
 

@@ -20,6 +20,8 @@ from reconciler.sandbox.server import Sandbox, running
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("any machine")
 
+FIRST = "There is no state at sqlite:.reconciler/state.db yet: every device is new to it.\n"
+"""What the first plan says on stderr."""
 COMMAND = Path(sys.executable).with_name("reconciler")
 
 

@@ -91,7 +91,7 @@ def plan(given: Globals, *, out: Path, name: str) -> int:
         settings = given.settings()
         root = settings.root
         with watching(given) as watch:
-            made = reconcile.plan(settings, warn=warn, note=given.warn, beside=given.warn, watch=watch)
+            made = reconcile.plan(settings, warn=warn, note=given.warn, beside=given.say, watch=watch)
         write_json(out, to_json(made))
     except ReconcilerError as error:
         if isinstance(error, InventoryError):

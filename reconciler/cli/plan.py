@@ -48,7 +48,7 @@ def plan(
             resend=resend,
             warn=given.warnings,
             note=given.warn,
-            beside=given.warn,
+            beside=given.say,
             trace=given.trace,
             watch=watch,
         )

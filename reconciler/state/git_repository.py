@@ -23,6 +23,7 @@ _OVERTAKEN = re.compile(
     r"stale info|fetch first|non-fast-forward|failed to update ref|[Cc]annot lock ref|failed to lock"
     r"|incorrect old value|already exists|reference changed"
 )
+_TRIAL = "to try it on this machine alone: RECONCILER_STATE=sqlite:.reconciler/state.db"
 
 
 class Repository:
@@ -178,12 +179,13 @@ class Repository:
             if looked.code:
                 raise StateError(
                     f"{self._git.root} is not in a git repository that can be used: {looked.words};"
-                    ' `state = "git:…"` keeps the state in a branch of the repository that holds the inventory'
+                    ' `state = "git:…"` keeps the state in a branch of the repository that holds the inventory;'
+                    f" {_TRIAL}"
                 )
             if self._git.ask("remote", "get-url", self._remote).code:
                 raise StateError(
                     f"there is no remote {self._remote!r} here; `git remote add {self._remote} URL`,"
-                    ' or name another one in the settings: state = "git:REMOTE:BRANCH"'
+                    f' or name another one in the settings: state = "git:REMOTE:BRANCH"; {_TRIAL}'
                 )
             shallow, names = looked.out.split()
             self._kind = shallow == b"true", 64 if names == b"sha256" else 40

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Declare, Run, clean_environ
+from conftest import FIRST, Declare, Run, clean_environ
 from forge_server import Hub, forge
 
 from reconciler.sandbox.server import Sandbox
@@ -53,7 +53,7 @@ def test_a_merge_request_is_planned_reviewed_merged_and_applied(
     declare("a.yaml", serial_number="AP-1", status="active", name="@all\n!1")
     planned = run("ci", "plan", environ=environ(lab, commit=HEAD, number=7))
 
-    assert (planned.code, planned.stderr) == (0, "")
+    assert (planned.code, planned.stderr) == (0, FIRST)
     assert planned.stdout.startswith("+ adopt")
     [note] = lab.comments(7)
     assert note.startswith(f"<!-- reconciler plan default -->\n<!-- head {HEAD} digest ")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Declare, Ran, Run
+from conftest import FIRST, Declare, Ran, Run
 from forge_server import Hub, forge
 
 HEAD, NEXT = "a" * 40, "b" * 40
@@ -38,7 +38,7 @@ def test_a_pull_request_gets_a_comment_annotations_a_summary_outputs_and_a_plan_
     declare("a.yaml", serial_number="AP-1", status="active")
     ran = planned(run, hub, place)
 
-    assert (ran.code, ran.stderr) == (0, "")
+    assert (ran.code, ran.stderr) == (0, FIRST)
     [comment] = hub.comments(7)
     plan = json.loads((tmp_path / "plan.json").read_text())
     lines = comment.splitlines()
@@ -107,7 +107,7 @@ def test_a_token_that_may_only_read_costs_the_comment_and_nothing_else(
     ran = planned(run, hub, place, token={"reader": hub.reader, "none": "", "wrong": "nonsense"}[token])
 
     assert (ran.code, hub.comments(7)) == (0, [])
-    [remark] = ran.stderr.splitlines()
+    [_, remark] = ran.stderr.splitlines()
     assert remark.startswith("no comment: ")
     assert (place / "summary.md").read_text().startswith("### Plan: 1 to adopt")
     assert "::notice " in ran.stdout

@@ -87,6 +87,6 @@ def test_a_plan_says_that_somebody_writes_to_the_state_meanwhile(options: list[s
     backend.release(lease)
     after = run("plan", *options)
 
-    assert "warning: the state is written to by alice (host elsewhere, pid 7) since " in during.stderr
+    assert "The state is written to by alice (host elsewhere, pid 7) since " in during.stderr
     assert "UTC; what is under way there is shown as to be sent again" in during.stderr
     assert (after.code, "written to" in after.stderr, after.stdout) == (0, False, during.stdout)

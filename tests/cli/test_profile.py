@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMMAND, Declare, Run, clean_environ, wait_for_line
+from conftest import COMMAND, FIRST, Declare, Run, clean_environ, wait_for_line
 
 from reconciler.cli.profile import Profile
 from reconciler.cli.watching import Both
@@ -50,7 +50,7 @@ def test_a_plan_tells_its_stages_in_order_from_the_start_of_the_process(
     declare("a.yaml", serial_number="AP-1", status="active")
     ran = run("--profile", "trace.json", "plan")
 
-    assert (ran.code, ran.stderr) == (0, "Carry it out with: reconciler apply\n")
+    assert (ran.code, ran.stderr) == (0, f"{FIRST}Carry it out with: reconciler apply\n")
     assert names(tmp_path / "trace.json") == [
         "reconciler plan",
         "start-up",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, Declare, Run, clean_environ
+from conftest import COMMAND, FIRST, Declare, Run, clean_environ
 
 from reconciler.sandbox.server import Sandbox
 
@@ -89,5 +89,5 @@ def test_colours_can_be_had_without_a_terminal(declare: Declare, run: Run) -> No
 def test_quiet_leaves_only_the_result(declare: Declare, run: Run) -> None:
     declare("a.yaml", serial_number="AP-1", status="active")
 
-    assert run("plan").stderr.startswith("Carry it out with:")
+    assert run("plan").stderr.startswith(f"{FIRST}Carry it out with:")
     assert run("-q", "plan").stderr == ""

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.fleet import held
 from reconciler.fleet.held import Held, copied
-from reconciler.model import DeviceState, Draft, EntryKind, Serial
+from reconciler.model import DeviceState, Draft, EntryKind, Json, Serial
 from reconciler.state.holder import this_process
 from reconciler.state.sqlite import SqliteBackend
 
@@ -21,7 +21,11 @@ def test_a_copy_is_a_mapping_of_those_who_were_asked_for_whatever_the_order_and_
     serials = [Serial(f"AP-{number}") for number in range(10)]
     lease = backend.acquire(this_process({}), ttl=60)
     for serial in serials:
-        data = {"action": "adopt", "fields": [{"path": "/name", "after": serial}], "body": {"name": serial}}
+        data: dict[str, Json] = {
+            "action": "adopt",
+            "fields": [{"path": "/name", "after": serial}],
+            "body": {"name": serial},
+        }
         intent = Draft(EntryKind.INTENT, AT, "r", serial, data)
         backend.append(lease, [intent, Draft(EntryKind.APPLIED, AT, "r", serial, {"status": 200, "attempts": 1})])
     gone = {Serial("AP-9"): DeviceState({"name": "gone"})}

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import Declare, Run
+from conftest import FIRST, Declare, Run
 
 from reconciler import reconcile
 from reconciler.config import load
@@ -376,7 +376,7 @@ def test_an_override_of_devices_ends_though_their_file_did_not_move(
     declare: Declare, applied: Callable[..., None], tmp_path: Path, whose: str
 ) -> None:
     override: Json = {"status": {"value": "inactive", "until": datetime.now(UTC).date().isoformat(), "reason": "test"}}
-    device: Json = {"serial_number": "AP-1"}
+    device: dict[str, Json] = {"serial_number": "AP-1"}
     if whose == "of a device":
         declare("ap.yaml", **device, status="active", **{"$override": override})
     else:
@@ -456,7 +456,7 @@ def test_a_verbose_plan_says_why_every_file_is_read_and_what_stands_in_the_way_o
         return run("-v", "plan", *options).stderr
 
     declare("ap.yaml", serial_number="AP-1")
-    assert why() == "index: there is no index yet; every file is read\nCarry it out with: reconciler apply\n"
+    assert why() == f"index: there is no index yet; every file is read\n{FIRST}Carry it out with: reconciler apply\n"
     applied("AP-1")
     assert why() == why("--no-cache") == ""
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, clean_environ
+from conftest import COMMAND, FIRST, clean_environ
 
 from reconciler import reconcile
 from reconciler.config import Settings, load
@@ -175,7 +175,7 @@ def test_what_only_tells_a_terminal_does_not_end_a_process_that_reads(
         os.kill(reading[0], number)
     _, stderr = planning.communicate(timeout=30)
 
-    assert (planning.returncode, stderr) == (0, b"Carry it out with: reconciler apply\n")
+    assert (planning.returncode, stderr) == (0, f"{FIRST}Carry it out with: reconciler apply\n".encode())
 
 
 def test_a_process_that_is_asked_to_end_ends(planning: subprocess.Popen[bytes]) -> None:
@@ -286,7 +286,7 @@ def test_a_script_that_is_not_made_to_be_imported_runs_once(fleet: Settings, tmp
             check=False,
         )
 
-        assert ran.stderr == "Carry it out with: reconciler --config two.toml apply\n"
+        assert ran.stderr == f"{FIRST}Carry it out with: reconciler --config two.toml apply\n"
         assert ran.stdout.count(f"Plan: {DEVICES:,} to adopt") == 1
 
 
