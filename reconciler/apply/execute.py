@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import ceil
 from typing import TypeAlias
 
 from reconciler.apply import drafts
@@ -73,7 +72,7 @@ class Stopped(Exception):
 
 FIRST = 5
 READY = 0.25
-"""Seconds of the pace for which intents are durable before their turn comes: a crash leaves these, too, in doubt."""
+"""Seconds before its slot in which an intent is made durable: a crash leaves in doubt what waits for its turn, too."""
 UNREACHABLE = "the server cannot be reached"
 DOWN = "the server failed every request for too long"
 
@@ -110,7 +109,7 @@ class Execution:
         self._run_id = run_id
         self._tempo = tempo
         self._workers = 2 * tempo.concurrency + ahead
-        self._ready = asyncio.Semaphore(ceil(READY * tempo.rate_per_second) + ahead)
+        self._ready = READY + ahead / tempo.rate_per_second
         self._progress = progress
         self._in_flight: dict[Serial, Task] = {}
         there = {task.change.serial for task in tasks}
@@ -126,31 +125,31 @@ class Execution:
         for each request that may be under way, and `ahead` more where the state is slow, so that the next intents are
         durable before their turn comes; but no more than the pace asks for.
         """
-        queue = iter(self._tasks)
+        first = next((task for task in self._tasks if task.body and not task.change.waits_for), None)
+        queue = iter([task for task in self._tasks if task is not first])
         try:
-            await self._worker(queue, until_first_answer=True)
+            if first:
+                await self._worker(iter([first]))
+                self._check_first(self.outcomes[first.change.serial])
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
                     group.create_task(self._worker(queue))
         finally:
             self._account_for_the_rest()
 
-    async def _worker(self, queue: Iterator[Task], *, until_first_answer: bool = False) -> None:
-        with self._recorder.writing():
-            await self._work(queue, until_first_answer=until_first_answer)
+    def _check_first(self, outcome: Outcome) -> None:
+        if isinstance(outcome, NotAttempted) and not self._stop:
+            self._stop.now(UNREACHABLE, ApiError(f"{outcome.reason}; check api.base_url and the network"))
 
-    async def _work(self, queue: Iterator[Task], *, until_first_answer: bool) -> None:
-        for task in queue:
-            outcome = await self._device(task)
-            self.outcomes[task.change.serial] = outcome
-            self._in_flight.pop(task.change.serial, None)
-            if awaited := self._awaited.get(task.change.serial):
-                awaited.set()
-            self._progress(outcome)
-            if until_first_answer and task.body:
-                if isinstance(outcome, NotAttempted) and not self._stop:
-                    self._stop.now(UNREACHABLE, ApiError(f"{outcome.reason}; check api.base_url and the network"))
-                return
+    async def _worker(self, queue: Iterator[Task]) -> None:
+        with self._recorder.writing():
+            for task in queue:
+                outcome = await self._device(task)
+                self.outcomes[task.change.serial] = outcome
+                self._in_flight.pop(task.change.serial, None)
+                if awaited := self._awaited.get(task.change.serial):
+                    awaited.set()
+                self._progress(outcome)
 
     async def _device(self, task: Task) -> Outcome:
         """One device from its durable intent to its durable outcome. What cannot be recorded stops the run.
@@ -162,18 +161,17 @@ class Execution:
             await self._awaited[first].wait()
             if first and not isinstance(self.outcomes[first], Applied | Divergent | Accepted):
                 return NotAttempted(task.change, f"{first}, which replaces it, does not have what it should yet")
-        async with self._ready:
-            if self._stop:
-                return NotAttempted(task.change, self._stop.reason)
-            at = stamp(self._clock.wall())
-            made = drafts.unsent if not task.body else drafts.intended
-            if not await self._recorded(*made(task, run=self._run_id, at=at)):
-                return NotAttempted(task.change, self._stop.reason)
-            if not task.body:
-                return Applied(task.change, None, 0)
-            self._in_flight[task.change.serial] = task
-            probe = await self._turn(task)
-        outcome = await self._attempted(task, probe=probe)
+        due = await self._near(task) if task.body else None
+        if self._stop:
+            return NotAttempted(task.change, self._stop.reason)
+        at = stamp(self._clock.wall())
+        made = drafts.unsent if not task.body else drafts.intended
+        if not await self._recorded(*made(task, run=self._run_id, at=at)):
+            return NotAttempted(task.change, self._stop.reason)
+        if not task.body:
+            return Applied(task.change, None, 0)
+        self._in_flight[task.change.serial] = task
+        outcome = await self._attempted(task, probe=await self._turn(due))
         at = stamp(self._clock.wall())
         entries = drafts.results(outcome, run=self._run_id, at=at)
         if not await self._recorded(*entries):
@@ -211,20 +209,29 @@ class Execution:
                 case _:
                     return verdict
             more = sent < self._tempo.attempts and await self._may_try_again(again, sent)
-            probe = await self._turn(task) if more else None
+            probe = await self._turn() if more else None
         if uncertain:
             return Unknown(task.change, sent, uncertain)
         if again.sent:
             return Rejected(task.change, again.status or 0, sent, (("", again.reason),))
         return NotAttempted(task.change, again.reason or self._stop.reason)
 
-    async def _turn(self, task: Task) -> bool | None:
-        """As Pace.turn; None if the run stops before."""
+    async def _near(self, task: Task) -> float | None:
+        """When its request may leave, once that is so near that its intent may be written; None if the run stops."""
         try:
             while (wait := task.not_before - self._clock.wall()) > 0:
                 self._waits.tell("an unanswered request with other values may still arrive", wait)
                 await self._stop.sleep(wait)
-            return await self._pace.turn() if not self._stop else None
+            due = self._pace.slot()
+            await self._pace.near(due, self._ready)
+        except Stopped:
+            return None
+        return due
+
+    async def _turn(self, due: float | None = None) -> bool | None:
+        """As Pace.turn; None if the run stops before."""
+        try:
+            return await self._pace.turn(due) if not self._stop else None
         except Stopped:
             return None
 

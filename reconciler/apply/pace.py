@@ -119,23 +119,32 @@ class Pace:
         self._sent = self._retried = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def turn(self) -> bool:
-        """Wait for the right to send one request; whether it is a probe. Must be followed by `ended`.
+    def slot(self) -> float:
+        """When the next request may leave, by the clock, if nothing else stands in its way; it is taken with that."""
+        self._next = max(self._next, self._clock())
+        due = self._next - self._lead
+        self._next += self._interval
+        return due
+
+    async def near(self, due: float, seconds: float) -> None:
+        """Wait until a slot, or the end of a pause that the server asked for, is so many seconds ahead."""
+        while (wait := max(due, self._not_before) - seconds - self._clock()) > 0:
+            await self._sleep(wait)
+
+    async def turn(self, due: float | None = None) -> bool:
+        """Wait for the right to send one request, in the slot `due`; whether it is a probe. `ended` must follow.
 
         Whoever waits for another request to end is woken for a place that is free, and passes it on if not taking it.
         """
         try:
-            await self._may_start()
+            await self._may_start(self.slot() if due is None else due)
         except BaseException:
             self._wake()
             raise
         self._sent += 1
         return self._breaker.started()
 
-    async def _may_start(self) -> None:
-        self._next = max(self._next, self._clock())
-        due = self._next - self._lead
-        self._next += self._interval
+    async def _may_start(self, due: float) -> None:
         while True:
             now = self._clock()
             wait = max(due, self._not_before) - now

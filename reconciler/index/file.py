@@ -45,6 +45,9 @@ def _present(place: Path, context: str) -> sqlite3.Connection | str:
         db = _connected(place)
         with suppress(sqlite3.Error):
             meta: dict[str, Any] = dict(db.execute("SELECT key, value FROM meta"))
+            (size,) = db.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
+            if size != place.stat().st_size:  # SQLite takes for zeros what is missing of the last page
+                raise sqlite3.DatabaseError
             if (meta.get("format"), meta.get("context")) == (str(FORMAT), context):
                 return db
             db.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -161,9 +162,9 @@ def test_the_first_request_goes_alone() -> None:
     assert log.index("applied A") < log.index("put B")
 
 
-@pytest.mark.parametrize(("rate", "ready"), [(1.0, 1), (8.0, 2), (1e6, 8)])
+@pytest.mark.parametrize(("rate", "ready"), [(1.0, 1), (8.0, 3), (1e6, 8)])
 def test_no_more_intents_than_the_pace_asks_for_wait_for_their_turn(rate: float, ready: int) -> None:
-    world = World(tempo=replace(TEMPO, rate_per_second=rate, burst=1), latency=10 / rate)
+    world = World(tempo=replace(TEMPO, rate_per_second=rate, burst=1), latency=0.1 / rate)
     waiting: list[int] = []
 
     def count(_: Stop) -> None:
@@ -176,6 +177,27 @@ def test_no_more_intents_than_the_pace_asks_for_wait_for_their_turn(rate: float,
     assert max(waiting) <= ready
     assert max(waiting) > 0 or rate == 1
     assert set(world.kinds().values()) == {"Applied"}
+
+
+def test_a_burst_leaves_at_once_and_what_sends_nothing_waits_for_no_slot() -> None:
+    world = World(tempo=replace(TEMPO, rate_per_second=0.01, burst=21, concurrency=10))
+    began = time.monotonic()
+
+    world.run(*(f"AP-{number:02}" for number in range(21)), released=[f"OLD-{number:03}" for number in range(300)])
+
+    assert max(world.sent_at) < 1
+    assert set(world.kinds().values()) == {"Applied"}
+    assert time.monotonic() - began < 30
+
+
+def test_what_is_released_does_not_wait_one_by_one_for_the_first_answer() -> None:
+    sizes: list[int] = []
+    world = World(append=lambda drafts: sizes.append(len(drafts)))
+
+    world.run("Z", released=[f"A-{number:02}" for number in range(40)])
+
+    assert world.log[:3] == ["intent Z", "put Z", "applied Z"]
+    assert max(sizes) > 1
 
 
 def test_a_release_is_recorded_and_nothing_is_sent() -> None:

@@ -212,6 +212,22 @@ def test_an_index_that_holds_what_no_plan_writes_is_made_anew(
     assert ran.code == 0
 
 
+def test_an_index_that_lacks_its_end_is_made_anew(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    declare("_groups/g.yaml", "group: g\nselect: {status: active}\nset: {location: Lyon}\n")
+    for number in range(3):
+        declare(f"{number}.yaml", serial_number=f"AP-{number}", status="active")
+    applied(*(f"AP-{number}" for number in range(3)))
+    time.sleep(2.1)  # until the status of a file tells whether it moved
+    for cut in (1, 50, 2000, 4095):
+        run("plan")
+        os.truncate(index_of(tmp_path), index_of(tmp_path).stat().st_size - cut)
+
+        assert "index: the index is damaged" in run("-v", "plan").stderr
+        assert run("plan") == run("plan", "--no-cache")
+
+
 def test_an_index_whose_numbers_are_used_up_is_made_anew(
     declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
 ) -> None:
