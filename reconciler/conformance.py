@@ -47,7 +47,7 @@ def _unknown_fields(settings: Settings, document: Json) -> Iterator[str]:
     """Where the schema takes no others than it lists. The field of a lifecycle that is not used need not be there."""
     rules = document if isinstance(document, dict) else {}
     known = rules.get("properties", {})
-    if rules.get("additionalProperties") is not False or not isinstance(known, dict):
+    if rules.get("additionalProperties") is not False or "patternProperties" in rules or not isinstance(known, dict):
         return
     claims = [("guard.protected", path) for path in settings.guard.protected]
     claims += [("on_removed.patch", name) for name in settings.on_removed.decommission or ()]
@@ -79,7 +79,7 @@ def refuse_removals(settings: Settings, found: Iterable[tuple[Serial, Finding]])
     """Raise InventoryError if anything is `irremovable`."""
     told = capped(
         replace(finding, code="RC412", message=f"{finding.message}; {NULLED}", fix=NO_NULL)
-        for _, finding in sorted(found, key=lambda item: item[0])
+        for _, finding in found
         if finding.message
     )
     if told:

@@ -67,7 +67,8 @@ def plan(
 ) -> Plan:
     """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
-    Guards look at the moment that `clock` tells (UNIX seconds), and overrides at its day; nothing else depends on it.
+    Guards and leases are of the moment that `clock` tells (UNIX seconds), overrides of its day; nothing else depends on
+    it.
     `warn` gets what the inventory only warns of; `note` is told if a state cannot be reached and is read as last
     fetched, `beside` that there is none, or who writes to it meanwhile, and `trace` why every file is read. Raises
     InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
@@ -89,8 +90,8 @@ def plan(
     warn(found.warnings)
     if not found.head.lineage:
         beside(f"There is no state at {settings.state} yet: every device is new to it.")
-    if found.lease and is_live(found.lease, now := time.time()):
-        whom = held_by(found.lease, now)
+    if found.lease and is_live(found.lease, moment):
+        whom = held_by(found.lease, moment)
         beside(f"The state is written to by {whom}; what is under way there is shown as to be sent again.")
     with watch.stage("guard"):
         return planned(settings, found, targets, moment)

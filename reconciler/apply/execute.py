@@ -125,7 +125,7 @@ class Execution:
         for each request that may be under way, and `ahead` more where the state is slow, so that the next intents are
         durable before their turn comes; but no more than the pace asks for.
         """
-        first = next((task for task in self._tasks if task.body and not task.change.waits_for), None)
+        first = next((task for task in self._tasks if task.body and task.change.waits_for not in self._awaited), None)
         queue = iter([task for task in self._tasks if task is not first])
         try:
             if first:

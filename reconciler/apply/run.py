@@ -83,7 +83,7 @@ def carry_out(
     """The outcome of every task, in their order, and why the run ended early, if it did.
 
     The first SIGINT, SIGTERM or SIGHUP, or `max_duration` seconds, let nothing new start; a second signal gives up what
-    is in flight, unless it is the same one within `ONCE`. `may_send` is asked before every request, `trace` is told of
+    is in flight, unless it comes within `ONCE`. `may_send` is asked before every request, `trace` is told of
     each in a line, `say` of signals and of every notable wait, `retried` of each device that is asked again. Never
     raises for a device, the server or the state.
     """
@@ -177,20 +177,20 @@ async def _interruptible(
     loop = asyncio.get_running_loop()
     running = asyncio.ensure_future(work(stop))
 
-    first: tuple[signal.Signals, float] | None = None
+    first: float | None = None
 
-    def interrupt(number: signal.Signals) -> None:
+    def interrupt() -> None:
         nonlocal first
         now = time.monotonic()
         if first is None:
-            first = number, now
-            say("nothing new is sent; waiting for the answers that are due; interrupt again to give them up")
+            first = now
             stop.now(INTERRUPTED, Interrupted(INTERRUPTED))
-        elif number != first[0] or now - first[1] > ONCE:
+            say("nothing new is sent; waiting for the answers that are due; interrupt again to give them up")
+        elif now - first > ONCE:
             running.cancel()
 
     for number in numbers:
-        loop.add_signal_handler(number, interrupt, number)
+        loop.add_signal_handler(number, interrupt)
     if max_duration is not None:
         loop.call_later(max_duration, stop.now, "--max-duration is over")
     await asyncio.wait([running])

@@ -220,8 +220,8 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
         return error.exit_code
     except MemoryError:
         click.echo(
-            "error: there is not enough memory; what was done is recorded: run it again where there is more, or with"
-            " fewer processes (the setting `processes`)",
+            "error: there is not enough memory; what an apply did is recorded: run it again where there is more, or"
+            " with fewer processes (the setting `processes`)",
             err=True,
         )
         return 1

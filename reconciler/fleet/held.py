@@ -65,10 +65,10 @@ def _select(db: sqlite3.Connection, serials: Sequence[Serial]) -> dict[Serial, D
     return dict(zip((serial for serial, _ in rows), map(device_from_json, bodies), strict=True))
 
 
-class Held(Mapping[Serial, DeviceState]):
-    """Those of `serials`, all of which a copy has, and others that are `at_hand`.
+class Lookup(Mapping[Serial, DeviceState]):
+    """How devices stand: `serials`, all of which a copy has, and those that are `at_hand`.
 
-    A page of the copy is in memory at a time, for whoever asks in the order of serials. It may be deleted meanwhile.
+    A page of the copy is in memory at a time, for whoever asks in the order of serials. Its file may be gone by then.
     """
 
     def __init__(self, copy: Path, serials: Iterable[Serial], at_hand: Mapping[Serial, DeviceState]) -> None:

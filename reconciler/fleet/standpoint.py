@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconciler.canonical import canonical, checksum
 from reconciler.errors import StateError
-from reconciler.fleet.held import Held, copied, everyone, held, quiet
+from reconciler.fleet.held import Lookup, copied, everyone, held, quiet
 from reconciler.index import Index
 from reconciler.model import DeviceState, Serial
 from reconciler.state.backend import Backend, Head, Look
@@ -86,8 +86,8 @@ class Standpoint:
         return {serial: self.look.devices[serial] for serial in serials if serial in self.look.devices}
 
     def known(self, serials: Iterable[Serial]) -> Mapping[Serial, DeviceState]:
-        """The devices at the moment of the last look: these, which the state has, and those that are gone."""
-        return Held(self._copy[0], serials, self.look.devices) if self._copy else self.look.devices
+        """Devices at the moment of the last look, at least these, which the state has, and those that are gone."""
+        return Lookup(self._copy[0], serials, self.look.devices) if self._copy else self.look.devices
 
     def meta(self) -> dict[str, str]:
         """What the next run has to know."""

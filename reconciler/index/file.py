@@ -51,7 +51,9 @@ def _present(place: Path, context: str) -> sqlite3.Connection | str:
             if (meta.get("format"), meta.get("context")) == (str(FORMAT), context):
                 return db
             db.close()
-            return "the program, the schema, a setting, a group or the day is another than the index knows"
+            return (
+                "something that reaches every file (the program, the schema, a setting, a group, the day) has changed"
+            )
         db.close()
     return "the index is damaged"
 

@@ -204,9 +204,12 @@ def _nearly(root: Path, entry: "os.DirEntry[str]", top: str) -> Iterator[Problem
 def _misspelled(root: Path, entry: "os.DirEntry[str]") -> Iterator[Problem]:
     """A name that is passed over for how it ends, and nearly ends as it should."""
     stem, ending = os.path.splitext(entry.name)  # noqa: PTH122 - a name, as all here
-    if not ending.endswith("~") and get_close_matches(ending.lower(), SUFFIXES, 1, 0.8):
-        message = f"this is not read: its name ends in {ending}, and device files end in .yaml or .yml"
-        fix = f"rename it to {display(root, Path(entry.path).with_name(stem + SUFFIXES[0])).rpartition('/')[2]}"
+    meant = Path(entry.path).with_name(stem + SUFFIXES[0])
+    if not ending[1:].isalpha() or ending[1] not in "yY" or os.path.lexists(meant):
+        return
+    if get_close_matches(ending.lower(), SUFFIXES, 1, 0.8):
+        message = f"this is not read: its name ends in {ending}, and only .yaml and .yml are read"
+        fix = f"rename it to {display(root, meant).rpartition('/')[2]}"
         yield Problem("RC109", message, fix, Source(display(root, entry.path), 1))
 
 

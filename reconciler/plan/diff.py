@@ -240,12 +240,11 @@ def _pointers(name: str, before: Json, after: Json) -> set[str]:
         return {join(name)}
     same = {key for key in before.keys() & after.keys() if _same(before[key], after[key])}
     old, new = (canonical({key: side[key] for key in side if key not in same}) for side in (before, after))
-    return {join(name, *keys) for keys in _apart(old, new)}
+    return {join(name, *keys) for keys in (_apart if len(old) + len(new) < LONG else _compared)(old, new)}
 
 
-@lru_cache(maxsize=1_000)
-def _apart(old: str, new: str) -> frozenset[tuple[str, ...]]:
-    """Where two JSON objects differ. A layer changes the same in many devices, and to compare is dear."""
+def _compared(old: str, new: str) -> frozenset[tuple[str, ...]]:
+    """Where two JSON objects differ."""
     from deepdiff import DeepDiff  # costs more than a plan without changes
 
     before, after = json.loads(old), json.loads(new)
@@ -254,6 +253,11 @@ def _apart(old: str, new: str) -> frozenset[tuple[str, ...]]:
     )
     paths = (item.path(output_format="list") for items in found.values() for item in items)
     return frozenset(tuple(_above_lists(path, before)) for path in paths)
+
+
+_apart = lru_cache(maxsize=100)(_compared)
+LONG = 10_000
+"""Characters from which on two values are hardly those of many devices, and would be dear to keep."""
 
 
 def _above_lists(path: Iterable[str | int], document: Json) -> Iterator[str]:

@@ -44,7 +44,7 @@ def guard(
 ) -> tuple[GuardCheck, ...]:
     """What each of RULES finds in `changes` to a fleet that stands at `devices`.
 
-    These are all, or `total` is how many there are and they are those that `changes` are about.
+    They are the whole fleet; or, with its size as `total`, at least those that `changes` are about.
 
     The law: each rule is there once, in that order, and either passes or refuses, whatever the plan and the limits. A
     first adoption is not a change; neither is sending again what has no answer yet. `moment` is aware of its time

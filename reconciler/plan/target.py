@@ -40,14 +40,15 @@ def target(desired: DesiredState, snapshot: Snapshot, patterns: Iterable[str]) -
 
 
 def _meant(pattern: str, fields: Mapping[Serial, Mapping[str, Json]]) -> str | None:
-    """What somebody meant whose pattern matches nothing: the rest of a serial, where a field is, another spelling."""
+    """What matches something and was probably meant: more of a serial, where a field is, or another spelling."""
     path, equals, _ = pattern.partition("=")
-    if not equals and any(serial.startswith(pattern) for serial in fields):
-        return f"{pattern}*"
-    known = {".".join(split(name)) for values in fields.values() for name in _paths(values)} if equals else set(fields)
+    if not equals:
+        more = pattern and any(serial.startswith(pattern) for serial in fields)
+        return f"{pattern}*" if more else near(pattern, fields)
+    known = {".".join(split(name)) for values in fields.values() for name in _paths(values)} - {path}
     inside = sorted((name for name in known if name.endswith(f".{path}")), key=lambda name: (name.count("."), name))
-    meant = inside[0] if inside else near(path, known)
-    return meant + pattern[len(path) :] if meant and path not in known else None
+    tries = [name + pattern[len(path) :] for name in (*inside, near(path, known)) if name]
+    return next((it for it in tries if any(matches(it, serial, values) for serial, values in fields.items())), None)
 
 
 def _asked_of(device: Device) -> dict[str, Json]:

@@ -93,10 +93,13 @@ class World:
     sent_at: list[float] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
-    def run(self, *serials: str, released: Sequence[str] = (), not_before: float = 0.0) -> "World":
+    def run(
+        self, *serials: str, released: Sequence[str] = (), not_before: float = 0.0, waits_for: str | None = None
+    ) -> "World":
         old = {serial: {"vlan": 1} for serial in (*serials, *released)}
         new: dict[str, Mapping[str, Json]] = {serial: {"vlan": 2} for serial in serials}
         changes = diff(desired(new), applied(old))
+        changes = tuple(replace(change, waits_for=Serial(waits_for) if waits_for else None) for change in changes)
         tasks = [Task(change, {"vlan": 2} if change.fields else {}, not_before=not_before) for change in changes]
         with asyncio.Runner(loop_factory=VirtualTime) as runner:
             runner.run(self._run(tasks))
@@ -198,6 +201,12 @@ def test_what_is_released_does_not_wait_one_by_one_for_the_first_answer() -> Non
 
     assert world.log[:3] == ["intent Z", "put Z", "applied Z"]
     assert max(sizes) > 1
+
+
+def test_the_first_request_goes_alone_though_all_wait_for_somebody_who_is_no_part_of_the_run() -> None:
+    log = World().run("A", "B", "C", "D", waits_for="NEW").log
+
+    assert log.index("applied A") < log.index("put B")
 
 
 def test_a_release_is_recorded_and_nothing_is_sent() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+import pytest
 from examples import applied, desired
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
@@ -69,6 +70,7 @@ def carried(
     journal: list[Draft],
     may_send: Callable[[], bool] = lambda: True,
     say: Callable[[str], None] = lambda _: None,
+    max_duration: float | None = None,
 ) -> Carried:
     changes = diff(
         desired({serial: {"vlan": 2} for serial in SERIALS}), applied({serial: {"vlan": 1} for serial in SERIALS})
@@ -80,7 +82,7 @@ def carried(
         append=journal.extend,
         may_send=may_send,
         tempo=TEMPO,
-        max_duration=None,
+        max_duration=max_duration,
         progress=lambda _: None,
         trace=lambda _: None,
         say=say,
@@ -122,19 +124,33 @@ def test_the_first_signal_lets_requests_finish_and_a_second_gives_them_up() -> N
         assert {outcome.change.serial for outcome in run.outcomes if type(outcome).__name__ == "Unknown"} <= unanswered
 
 
-def test_a_signal_that_comes_twice_at_once_is_one() -> None:
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_twice_at_once_is_one(second: signal.Signals) -> None:
     told: list[str] = []
 
     def struck(count: int) -> None:
         if count == 3:
             os.kill(os.getpid(), signal.SIGINT)
-            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(0.1, os.kill, (os.getpid(), second)).start()
 
     run = carried(Api(struck, hangs=SERIALS[2:3], seconds=0.5), [], say=told.append)
 
     assert isinstance(run.error, Interrupted)
     assert set(kinds(run)) == {"Applied", "NotAttempted"}
     assert told == ["nothing new is sent; waiting for the answers that are due; interrupt again to give them up"]
+
+
+def test_a_run_whose_time_is_over_can_still_be_given_up() -> None:
+    def struck(count: int) -> None:
+        if count == 3:
+            for seconds in (0.3, 0.5 + ONCE):
+                threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    began = time.monotonic()
+    run = carried(Api(struck, hangs=SERIALS[2:]), [], max_duration=0.1)
+
+    assert "Unknown" in kinds(run)
+    assert time.monotonic() - began < 30
 
 
 def test_signals_are_handled_as_before_once_a_run_is_over() -> None:

@@ -192,7 +192,7 @@ def test_a_secret_in_the_patch_is_sent_and_never_shown(
         ),
     ],
 )
-def test_settings_and_schema_must_know_the_same_stations(
+def test_settings_and_schema_must_know_the_same_fields_and_stations(
     text: str, says: str, declare: Declare, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "reconciler.toml").write_text(SETTINGS + text)
@@ -202,3 +202,12 @@ def test_settings_and_schema_must_know_the_same_stations(
     assert ran.code == 1
     assert says in ran.stderr
     assert "reconciler.toml" in ran.stderr
+
+
+def test_a_schema_that_takes_fields_by_pattern_knows_them(declare: Declare, run: Run, tmp_path: Path) -> None:
+    rules = {"properties": {"serial_number": {}}, "patternProperties": {"^x_": {}}, "additionalProperties": False}
+    (tmp_path / "own.json").write_text(json.dumps(rules))
+    (tmp_path / "reconciler.toml").write_text('schema = "own.json"\n[guard]\nprotected = ["x_site"]\n')
+    declare("a.yaml", serial_number="AP-1", x_site="paris")
+
+    assert run("plan").code == 0

@@ -150,7 +150,7 @@ def test_of_two_applies_at_once_one_waits_and_finds_it_done(fleet: Fleet) -> Non
     ("fault", "interrupted", "terminated", "needed"),
     [
         ("latency=150ms", 7.5, 2.5, ["SIGINT"]),
-        ("latency=60s:serial=AP-03", 0.5, 10, ["SIGINT", "SIGTERM"]),
+        ("latency=60s:serial=AP-03", 1.5, 10, ["SIGINT", "SIGTERM"]),
         ("latency=60s:serial=AP-03", 0.2, 0, ["SIGINT", "SIGTERM", "SIGKILL"]),
     ],
     ids=["in time", "late", "too late"],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.fleet import held
-from reconciler.fleet.held import Held, copied
+from reconciler.fleet.held import Lookup, copied
 from reconciler.model import DeviceState, Draft, EntryKind, Json, Serial
 from reconciler.state.holder import this_process
 from reconciler.state.sqlite import SqliteBackend
@@ -31,7 +31,7 @@ def test_a_copy_is_a_mapping_of_those_who_were_asked_for_whatever_the_order_and_
     gone = {Serial("AP-9"): DeviceState({"name": "gone"})}
 
     with copied(backend) as (copy, _):
-        found = Held(copy, serials[1:], gone)
+        found = Lookup(copy, serials[1:], gone)
 
     assert not copy.exists()
     assert sorted(found) == serials[1:]

@@ -477,7 +477,7 @@ def test_a_verbose_plan_says_why_every_file_is_read_and_what_stands_in_the_way_o
     assert why() == why("--no-cache") == ""
 
     declare("_groups/g.yaml", "group: g\nselect: {serial_number: AP-1}\nset: {}\n")
-    assert "a group or the day is another than the index knows; every file is read" in why()
+    assert "a setting, a group, the day) has changed; every file is read" in why()
     (tmp_path / ".reconciler/state.db").rename(tmp_path / "aside.db")
     assert "index: the state is another, or moved otherwise than by its journal; every file is read" in why()
     index_of(tmp_path).write_bytes(b"x" * 5000)

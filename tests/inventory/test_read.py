@@ -57,6 +57,8 @@ def test_other_files_and_names_that_begin_with_an_underscore_or_a_dot_are_passed
 def test_a_name_that_nearly_ends_as_it_should_is_a_problem_and_one_that_is_let_be_is_not(inventory: Path) -> None:
     for name in ("a.yamll", "b.YAM", "c.ymal", "d.md", "e.yaml.bak", "f.yaml~", "g.json", "h", ".i.yamll", "_j.yamll"):
         (inventory / name).write_text(DEVICE)
+    for name in ("k.toml", "l.xml", "m.ml", "n.raml", "o.eyaml", "p.yaml_", "q.yaml", "q.yamll"):
+        (inventory / name).write_text(DEVICE)
 
     problems = read(inventory.parent, inventory, [inventory]).problems
 

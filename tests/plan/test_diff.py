@@ -201,3 +201,13 @@ def test_an_unknown_field_that_left_the_inventory_is_nulled_where_that_is_the_ru
     [released] = diff(desired({AP: {"name": "a"}}), snapshot)
     assert after(nulled) == [("/location", "x", None)]
     assert after(released) == [("/location", "x", ABSENT)]
+
+
+@pytest.mark.parametrize("size", [1, 20_000])
+def test_a_number_that_becomes_true_is_a_change_beside_another_one(size: int) -> None:
+    old: Fleet = {AP: {"configuration": {"x": 1, "y": 0, "z": "z" * size}}}
+    new: Fleet = {AP: {"configuration": {"x": True, "y": 1, "z": "z" * size + "."}}}
+
+    [change] = diff(desired(new), applied(old), merged=everything)
+
+    assert [field.path for field in change.fields] == [f"/configuration/{key}" for key in "xyz"]

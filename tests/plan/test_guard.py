@@ -87,3 +87,24 @@ def test_a_protected_field_may_be_sent_again_after_a_crash() -> None:
     assert rules({AP: {"status": "active"}}, crashed, protected=["status"]) == []
     assert rules({AP: {"status": "active"}}, edited, protected=["status"]) == []
     assert rules({AP: {"status": "retired"}}, edited, protected=["status"]) == ["protected"]
+
+
+def test_a_fleet_of_which_only_the_changed_devices_are_at_hand_is_judged_by_its_size() -> None:
+    before = applied(fleet(100, vlan=1))
+    changes = diff(desired({**fleet(100, vlan=1), **fleet(31, vlan=2)}), before)
+    devices = {change.serial: before.devices[change.serial] for change in changes}
+
+    whole = guard(changes, before.devices, limits=GuardSettings(), moment=NOON)
+    part = guard(changes, devices, total=100, limits=GuardSettings(), moment=NOON)
+
+    assert part == whole
+    assert [check.measured for check in part if check.rule == "max_changed_pct"] == [31]
+
+
+def test_another_server_is_refused_though_no_known_device_is_changed() -> None:
+    servers = ("http://one.example", "http://other.example")
+    changes = diff(desired(fleet(3)), applied({}))
+
+    checks = guard(changes, {}, total=5, limits=GuardSettings(), moment=NOON, servers=servers)
+
+    assert [check.rule for check in checks if not check.passed] == ["server"]
