@@ -1,6 +1,8 @@
-"""What libyaml's syntax errors mean, and what to do about them."""
+"""What libyaml's syntax errors mean, what else is refused that it takes, and what to do about them."""
 
 from yaml import MarkedYAMLError
+
+from reconciler.inventory.scalars import quoted
 
 _TAB = ("a tab is used as indentation", "indent with spaces")
 _WORDS = {
@@ -66,6 +68,26 @@ def explain(error: MarkedYAMLError, text: str) -> tuple[str, str, tuple[int, int
         context = f" {error.context}" if error.context else ""
         words, fix = _WORDS.get(problem, (problem + context, "check this line and the one above it"))
     return f"this is not YAML: {words}", fix, at
+
+
+TAGGED = (
+    "tags are not used here: a value is what it looks like",
+    "delete the tag; quote the value to make it a string, or to begin text with !",
+)
+"""Message and fix for a tag."""
+
+
+def anchored(name: str) -> tuple[str, str]:
+    """Message and fix for an anchor."""
+    message = f"&{name} is an anchor; the values of a device stand in its file, in plain sight"
+    return message, f"delete &{name} and write the value out where it is needed; to begin text with &, quote it"
+
+
+def joined(key: str) -> tuple[str, str]:
+    """Message and fix for a key that swallowed its value."""
+    name, _, value = key.partition(":")
+    fix = f"write a space after the colon: {name}: {value}; to mean a key of that name, quote it"
+    return f"the key {quoted(key)} has no value", fix
 
 
 def _cannot_start(text: str, line: int, column: int) -> tuple[str, str]:

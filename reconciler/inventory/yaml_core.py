@@ -17,7 +17,7 @@ from reconciler import pointer
 from reconciler.inventory.characters import REPLACEMENT, forbidden
 from reconciler.inventory.document import MAX_DEPTH, MAX_PROBLEMS, Parsed, Place
 from reconciler.inventory.scalars import MAYBE_NOT_A_STRING, named, quoted, resolved
-from reconciler.inventory.syntax_words import explain
+from reconciler.inventory.syntax_words import TAGGED, anchored, explain, joined
 from reconciler.model import ABSENT, Json, Problem, Source, Value
 
 _NOT_READ = "RC414"
@@ -231,7 +231,7 @@ def _mapping(reading: _Reading, path: _Path, depth: int) -> dict[str, Json]:
                 continue
         value = result[key] = _node(reading, event, (path, key), depth + 1)
         if value is None and ":" in key and named.implicit[0] and type(event) is ScalarEvent and not event.value:
-            _refuse_joined(reading, named, (path, key))
+            reading.refuse("RC212", *joined(key), _at(named), path=(path, key))
     return result
 
 
@@ -282,20 +282,9 @@ def _scalar(reading: _Reading, event: _Event, path: _Path) -> Json:
 
 def _refuse_properties(reading: _Reading, event: _Event, path: _Path) -> None:
     if event.anchor is not None:
-        message = f"&{event.anchor} is an anchor; the values of a device stand in its file, in plain sight"
-        fix = f"delete &{event.anchor} and write the value out where it is needed; to begin text with &, quote it"
-        reading.refuse("RC203", message, fix, _at(event))
+        reading.refuse("RC203", *anchored(event.anchor), _at(event))
     if event.tag is not None:
-        message = "tags are not used here: a value is what it looks like"
-        fix = "delete the tag; quote the value to make it a string, or to begin text with !"
-        reading.refuse("RC205", message, fix, _at(event), path=path)
-
-
-def _refuse_joined(reading: _Reading, event: _Event, path: tuple[_Path, str]) -> None:
-    name, _, value = path[1].partition(":")
-    message = f"the key {quoted(path[1])} has no value"
-    fix = f"write a space after the colon: {name}: {value}; to mean a key of that name, quote it"
-    reading.refuse("RC212", message, fix, _at(event), path=path)
+        reading.refuse("RC205", *TAGGED, _at(event), path=path)
 
 
 def _refuse_duplicate(reading: _Reading, event: _Event, path: tuple[_Path, str]) -> None:
