@@ -40,7 +40,6 @@ from reconciler.plan.settle import settle
 from reconciler.plan.wording import named
 from reconciler.pointer import patched
 from reconciler.state.backend import Backend, Head
-from reconciler.state.lease import held_by, is_live
 from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.timestamp import stamp
 from reconciler.watch import SILENT, Watch
@@ -90,9 +89,12 @@ def plan(
     warn(found.warnings)
     if not found.head.lineage:
         beside(f"There is no state at {settings.state} yet: every device is new to it.")
-    if found.lease and is_live(found.lease, moment):
-        whom = held_by(found.lease, moment)
-        beside(f"The state is written to by {whom}; what is under way there is shown as to be sent again.")
+    if found.lease:
+        from reconciler.state.lease import held_by, is_live
+
+        if is_live(found.lease, moment):
+            whom = held_by(found.lease, moment)
+            beside(f"The state is written to by {whom}; what is under way there is shown as to be sent again.")
     with watch.stage("guard"):
         return planned(settings, found, targets, moment)
 
