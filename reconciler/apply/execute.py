@@ -130,16 +130,14 @@ class Execution:
         try:
             if first:
                 await self._worker(iter([first]))
-                self._check_first(self.outcomes[first.change.serial])
+                outcome = self.outcomes[first.change.serial]
+                if isinstance(outcome, NotAttempted) and not self._stop:
+                    self._stop.now(UNREACHABLE, ApiError(f"{outcome.reason}; check api.base_url and the network"))
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
                     group.create_task(self._worker(queue))
         finally:
             self._account_for_the_rest()
-
-    def _check_first(self, outcome: Outcome) -> None:
-        if isinstance(outcome, NotAttempted) and not self._stop:
-            self._stop.now(UNREACHABLE, ApiError(f"{outcome.reason}; check api.base_url and the network"))
 
     async def _worker(self, queue: Iterator[Task]) -> None:
         with self._recorder.writing():
