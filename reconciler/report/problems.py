@@ -7,6 +7,8 @@ from reconciler.model import Json, Problem
 from reconciler.printable import printable
 
 FORMAT_VERSION = 1
+_FEW = 3
+"""So many with one fix are told whole, each by itself."""
 _WIDTH = 100
 """Cells of a source line that are shown around its place."""
 _TAB = "    "
@@ -15,16 +17,17 @@ _TAB = "    "
 def text(problems: Sequence[Problem]) -> str:
     """Every problem with its place, the line it is on, a caret under the place, and the way out; then their number.
 
+    Where more than a few have one fix, all of them stand with the first: one line each, and the fix once.
     Nothing in a file can move the cursor or colour the terminal: what is not printable is shown escaped.
     """
-    lines = [line for problem in problems for line in _lines(problem)]
+    lines = _lines(problems)
     files = len({problem.source.file for problem in problems})
     return "\n".join([*lines, f"{_counted(len(problems), 'problem')} in {_counted(files, 'file')}."])
 
 
 def warnings(problems: Sequence[Problem]) -> str:
     """The same for what may stay as it is for now."""
-    lines = [line for problem in problems for line in _lines(problem, "warning: ")]
+    lines = _lines(problems, "warning: ")
     return "\n".join([*lines, f"{_counted(len(problems), 'warning')}."])
 
 
@@ -60,16 +63,33 @@ def _problem(problem: Problem) -> dict[str, Json]:
     }
 
 
-def _lines(problem: Problem, kind: str = "") -> Iterator[str]:
-    source = problem.source
-    yield printable(f"{source}: {kind}{problem.message} [{problem.code}]")
-    if problem.excerpt.strip():
-        shown, offset = _window(problem.excerpt, source.column - 1)
-        number = str(source.line)
+def _lines(problems: Sequence[Problem], kind: str = "") -> Iterator[str]:
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.code, problem.fix), []).append(problem)
+    for problem in problems:
+        group = alike[problem.code, problem.fix]
+        if len(group) <= _FEW:
+            yield from _told([problem], kind)
+        elif problem is group[0]:
+            yield from _told(group, kind)
+
+
+def _told(alike: Sequence[Problem], kind: str) -> Iterator[str]:
+    first, *others = alike
+    yield _headline(first, kind)
+    if first.excerpt.strip():
+        shown, offset = _window(first.excerpt, first.source.column - 1)
+        number = str(first.source.line)
         yield f"  {number} | {shown}"
         yield f"  {' ' * len(number)} | {' ' * offset}^"
-    yield f"  fix: {printable(problem.fix)}"
+    yield from (_headline(other, kind) for other in others)
+    yield f"  fix{f', for all {len(alike):,}' if others else ''}: {printable(first.fix)}"
     yield ""
+
+
+def _headline(problem: Problem, kind: str) -> str:
+    return printable(f"{problem.source}: {kind}{problem.message} [{problem.code}]")
 
 
 def _window(line: str, index: int) -> tuple[str, int]:

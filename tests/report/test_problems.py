@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import jsonschema_rs
 from hypothesis import given
@@ -31,6 +32,35 @@ def test_a_problem_shows_its_place_its_line_a_caret_and_the_fix() -> None:
         "",
         "1 problem in 1 file.",
     ]
+
+
+def test_many_with_one_fix_stand_together_a_line_each() -> None:
+    alike = [problem("  vlan: abc", 9, file=f"{name}.yaml") for name in "abcd"]
+    other = replace(problem("x: 1"), code="RC401")
+
+    assert text([alike[0], other, *alike[1:]]).split("\n") == [
+        "a.yaml:12:9: it is wrong [RC405]",
+        "  12 |   vlan: abc",
+        "     |         ^",
+        "b.yaml:12:9: it is wrong [RC405]",
+        "c.yaml:12:9: it is wrong [RC405]",
+        "d.yaml:12:9: it is wrong [RC405]",
+        "  fix, for all 4: make it right",
+        "",
+        "inventory/a.yaml:12:1: it is wrong [RC401]",
+        "  12 | x: 1",
+        "     | ^",
+        "  fix: make it right",
+        "",
+        "5 problems in 5 files.",
+    ]
+
+
+def test_a_few_with_one_fix_are_told_whole_where_they_stand() -> None:
+    told = text([problem("x: 1", file="a.yaml"), replace(problem(), code="RC401"), problem("x: 2", file="b.yaml")])
+
+    assert told.count("fix: make it right") == 3
+    assert told.index("a.yaml") < told.index("RC401") < told.index("b.yaml")
 
 
 def test_the_last_line_counts() -> None:
