@@ -221,8 +221,11 @@ def _choice(value: Json, options: list[Any]) -> str:
 
 
 def _typed(value: Json, types: list[str]) -> str:
-    if isinstance(value, str) and "boolean" in types and value.lower() in {"yes", "no", "on", "off", "true", "false"}:
-        return f"write {'true' if value.lower() in {'yes', 'on', 'true'} else 'false'}, without quotes"
+    if isinstance(value, str) and "boolean" in types:
+        if value.lower() in {"true", "false"}:
+            return f"write {value.lower()}, without quotes"
+        if value.lower() in {"yes", "on", "no", "off"}:
+            return f"write {'true' if value.lower() in {'yes', 'on'} else 'false'}: {value} is text in YAML 1.2"
     if isinstance(value, str) and ("integer" in types or "number" in types):
         return "write a number, without quotes"
     if value is None:
