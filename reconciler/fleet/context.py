@@ -1,7 +1,7 @@
 """What decides what a file means, beside its content: where that is another, the file is read anew.
 
-For all files: this program and the libraries that read and check, the settings that diff goes by, the schema and the
-groups. For those of a folder also the defaults that lie above it.
+For all files: this program and the libraries that read and check, the settings that diff goes by or that speak of
+fields, the schema and the groups. For those of a folder also the defaults that lie above it.
 """
 
 import json
@@ -46,9 +46,10 @@ def context(settings: Settings, today: date, folders: Iterable[str]) -> Context:
     defaults, groups, problems = layer_files(settings.root, settings.inventory, (f"{folder}/-" for folder in folders))
     schema = str(settings.schema or packaged_path("device"))
     texts = dict(contents(settings.root, (*defaults, *groups, schema)))
+    asked = asdict(settings.on_removed), asdict(settings.lifecycle), settings.guard.protected, settings.api.nested
     parts = [
         *_program(),
-        json.dumps([asdict(settings.on_removed), asdict(settings.lifecycle), settings.api.nested], sort_keys=True),
+        json.dumps(asked, sort_keys=True),
         texts[schema].hex(),
         *(f"{file}:{sha256(texts[file]).hexdigest()}" for file in sorted(groups)),
         today.isoformat() if any(_may_override(texts[file]) for file in (*defaults, *groups)) else "",

@@ -54,6 +54,19 @@ def test_defaults_that_move_to_a_folder_below_are_told_of_by_their_new_name(
     assert run("plan") == run("plan", "--no-cache")
 
 
+def test_a_setting_that_the_schema_does_not_know_is_told_of_though_nothing_moved(
+    declare: Declare, run: Run, applied: Callable[..., None], tmp_path: Path
+) -> None:
+    declare("ap.yaml", serial_number="AP-1", status="active")
+    applied("AP-1")
+    (tmp_path / "reconciler.toml").write_text('[guard]\nprotected = ["statsu"]\n')
+
+    ran = run("plan")
+
+    assert (ran.code, "did you mean status?" in ran.stderr) == (1, True)
+    assert ran == run("plan", "--no-cache")
+
+
 @pytest.mark.parametrize("spoil", [Path.mkdir, os.mkfifo, lambda path: path.write_text("#" * 1_200_000)])
 def test_a_layer_that_cannot_be_read_any_more_is_not_taken_for_the_empty_one_it_was(
     declare: Declare, run: Run, applied: Callable[..., None], spoil: Callable[[Path], None]
