@@ -16,8 +16,8 @@ SERIALS = [f"AP-{number:03}" for number in range(200)]
 
 @pytest.fixture(autouse=True)
 def _fleet(declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A state with one device, and 200 to apply."""
-    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 1000\nburst = 100\n")
+    """A state with one device, and 200 to apply, so slowly that their intents are not all in one write."""
+    (tmp_path / "reconciler.toml").write_text("[api]\nrate_per_second = 100\nburst = 20\n")
     sandbox.seed("first", *SERIALS)
     declare("first.yaml", serial_number="first", status="active")
     assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
