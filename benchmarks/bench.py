@@ -86,10 +86,10 @@ def ours(place: Place, runs: int) -> Iterator[tuple[str, Cost]]:
     """The floors, then our own commands, in a work tree; for one device a file, then the same outside of any."""
     yield from plans.floor(place, runs)
     yield from plans.start(place, runs)
-    if place.devices < MILLION:  # it looks at the fleet as a whole
-        yield "validate", plans.validate(place)
+    yield "validate", plans.validate(place)
     yield from plans.first(place, runs)
     yield "no-op", plans.unchanged(place, runs)
+    yield "validate-no-op", plans.validate(place, pinned=True)
     if place.per_file == 1:
         with cloned(place):
             yield "no-op-clone", plans.unchanged(place, 1)

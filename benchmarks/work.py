@@ -28,6 +28,7 @@ WORK = {
     "adopt": "**first `plan`, of a new fleet**",
     "first": "**first `plan`, of a fleet that was applied**",
     "validate": "`validate`",
+    "validate-no-op": "`validate` after a plan, nothing changed",
     "octodns": "plan as many DNS records, nothing changed",
     "terraform": "plan as many resources, nothing changed",
     "check-jsonschema": "validate the same files",
@@ -45,6 +46,7 @@ BESIDE: Mapping[str, tuple[Resource, tuple[str, ...]]] = {
     "adopt": ("wall", ("parse", "imports")),
     "first": ("wall", ("parse", "imports")),
     "validate": ("wall", ("parse", "imports")),
+    "validate-no-op": ("cpu", ("hash", "imports")),
 }
 """By what work is compared, and with which floors: the dearest of them counts."""
 

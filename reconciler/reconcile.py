@@ -19,6 +19,7 @@ from reconciler.errors import (
     StalePlan,
     StateError,
 )
+from reconciler.fleet.parts import Scope
 from reconciler.fleet.sweep import Inquiry, Swept, sweep
 from reconciler.model import (
     Applied,
@@ -79,7 +80,7 @@ def plan(
         def check(head: Head) -> None:
             check_lineage(head, settings.lineage, settings.state)
 
-        run = Inquiry(settings, backend, today, time.time_ns(), resend, check, watch, trace)
+        run = Inquiry(Scope(settings, today, time.time_ns(), watch, trace, resend), backend, check)
         if targets:
             from reconciler.fleet.chosen import chosen
 

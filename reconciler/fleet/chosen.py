@@ -18,10 +18,11 @@ from reconciler.state.backend import Head
 
 def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
     """As `sweep`, for the devices that a target matches. Raises Usage for a target that matches none."""
-    settings = run.settings
+    scope = run.scope
+    settings = scope.settings
     warnings: list[Problem] = []
-    desired, rules = desired_state(settings, run.today, warnings.extend, run.watch), marked(settings)
-    with run.watch.stage("state"):
+    desired, rules = desired_state(settings, scope.today, warnings.extend, scope.watch), marked(settings)
+    with scope.watch.stage("state"):
         snapshot = run.backend.read()
         head = Head(snapshot.lineage, snapshot.revision, server=snapshot.server)
         run.check(head)
@@ -38,11 +39,11 @@ def chosen(run: Inquiry, targets: Sequence[str]) -> Swept:
         return (file, *found) if found else None
 
     def where(device: Device, paths: Sequence[str]) -> tuple[Sequence[Spot], Sequence[bool]]:
-        said = [origin(device.layers, path, run.today) for path in paths]
+        said = [origin(device.layers, path, scope.today) for path in paths]
         return [*map(place, said)], [item is not None and item.layer is device.layers[-1] for item in said]
 
-    with run.watch.stage("diff"):
-        found = compared(settings, rules, ours, theirs, where, resend=run.resend)
+    with scope.watch.stage("diff"):
+        found = compared(settings, rules, ours, theirs, where, resend=scope.resend)
     refuse_removals(settings, found.irremovable)
     serials = {change.serial for change in (*found.changes, *found.observed)}
     return Swept(

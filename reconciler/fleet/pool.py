@@ -42,8 +42,8 @@ Done: TypeAlias = tuple[Survey, float, float, int]
 """A survey; when it began (`time.monotonic`), how many seconds it took, and which process."""
 
 
-def surveys(terms: Terms, copy: Path, handfuls: Sequence[Sequence[str]]) -> Iterator[Done]:
-    """The survey of each handful of files, in their order, beside `copy` (held.py) of the snapshot."""
+def surveys(terms: Terms, copy: Path | None, handfuls: Sequence[Sequence[str]]) -> Iterator[Done]:
+    """The survey of each handful of files, in their order, beside `copy` (held.py) of the snapshot if there is one."""
     number, begun = processes(terms.settings.processes), _Begun()
     try:
         with uninterrupted():  # it begins a process, too
@@ -132,14 +132,14 @@ def _without_main() -> Iterator[None]:
 _surveyor: Surveyor
 
 
-def _begin(terms: Terms, copy: Path) -> None:
+def _begin(terms: Terms, copy: Path | None) -> None:
     global _surveyor  # noqa: PLW0603 - what a process of the pool has in place of arguments
     for number in (signal.SIGINT, signal.SIGHUP):  # the process that asks is interrupted, and then asks no more
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     Thread(target=_end_with_who_asks, daemon=True).start()
-    _surveyor = Surveyor(terms, partial(held, copy))
+    _surveyor = Surveyor(terms, partial(held, copy) if copy else None)
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)  # a handful is gone before it is worth a look
 

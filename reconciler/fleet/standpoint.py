@@ -9,13 +9,10 @@ from pathlib import Path
 from reconciler.canonical import canonical, checksum
 from reconciler.errors import StateError
 from reconciler.fleet.held import Lookup, copied, everyone, held, quiet
+from reconciler.fleet.parts import Anew
 from reconciler.index import Index
 from reconciler.model import DeviceState, Serial
 from reconciler.state.backend import Backend, Head, Look
-
-
-class Anew(Exception):
-    """What the index knows is not enough: somebody has to look at everything."""
 
 
 class Standpoint:

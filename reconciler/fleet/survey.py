@@ -83,10 +83,10 @@ class Survey:
 class Surveyor:
     """Reads files under the layers, the schema and the settings of one run, which it reads once.
 
-    `survey` holds what is wrong with these themselves.
+    Devices are compared with how they stand if it is given `held`. `survey` holds what is wrong with these themselves.
     """
 
-    def __init__(self, terms: Terms, held: Held) -> None:
+    def __init__(self, terms: Terms, held: Held | None) -> None:
         self._terms, self._held = terms, held
         self._root = terms.settings.root
         self.survey = Survey()
@@ -136,8 +136,8 @@ class Surveyor:
             inside[candidate.source.file].append(candidate)
         devices = {file: resolve.devices(within) for file, within in inside.items()}
         same: set[Serial] = set()
-        if not survey.problems and all(item.warning for item in (*survey.resolved, *survey.invalid)):
-            same = self._compare(survey, devices.values(), found)
+        if self._held and not survey.problems and all(it.warning for it in (*survey.resolved, *survey.invalid)):
+            same = self._compare(survey, self._held, devices.values(), found)
         noted = {finding.file for finding in (*survey.resolved, *survey.invalid)}
         for document in found:
             at = document.file
@@ -151,7 +151,7 @@ class Surveyor:
         found = documents(self._root, files, [])
         candidates, _ = resolve.declared(found, self.layering)
         swaps = resolve.devices(candidate for candidate in candidates if candidate.replaces)
-        theirs = Snapshot(devices={**self._held(list(swaps)), **gone})
+        theirs = Snapshot(devices={**(self._held(list(swaps)) if self._held else {}), **gone})
         return self._compared(DesiredState(swaps, self._terms.today), theirs, found)
 
     def across(self, files: Iterable[str], serials: Callable[[], set[str]]) -> Survey:
@@ -171,11 +171,11 @@ class Surveyor:
         return survey
 
     def _compare(
-        self, survey: Survey, declared: Iterable[Mapping[Serial, Device]], found: Sequence[Document]
+        self, survey: Survey, held: Held, declared: Iterable[Mapping[Serial, Device]], found: Sequence[Document]
     ) -> set[Serial]:
         """Fill in what a plan tells of these devices; returns those of which it tells nothing."""
         devices = {serial: it for inside in declared for serial, it in inside.items() if not it.replaces}
-        theirs = Snapshot(devices=self._held(list(devices)))
+        theirs = Snapshot(devices=held(list(devices)))
         result = self._compared(DesiredState(devices, self._terms.today), theirs, found)
         survey.changes = [packed(change) for change in result.changes]
         survey.observed = [packed(change) for change in result.observed]

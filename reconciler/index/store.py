@@ -175,8 +175,13 @@ class Index:
         self._db.executemany(query, ((same, serial, serial) for serial, same in serials))
 
     def count(self) -> int:
-        """How many devices are declared."""
+        """How many times a device is declared."""
         found: int = self._db.execute("SELECT COALESCE(SUM(devices), 0) FROM file").fetchone()[0]
+        return found
+
+    def declared(self) -> int:
+        """How many serial numbers that is: a device that is declared twice counts once."""
+        found: int = self._db.execute("SELECT COUNT(DISTINCT serial) FROM device").fetchone()[0]
         return found
 
     def serials(self) -> Iterator[Serial]:

@@ -13,7 +13,9 @@ from world import World
 from reconciler import reconcile
 from reconciler.config import Settings
 from reconciler.errors import InventoryError
+from reconciler.fleet.check import Checked, check
 from reconciler.fleet.chosen import chosen
+from reconciler.fleet.parts import Scope
 from reconciler.fleet.sweep import Inquiry, Swept, sweep
 from reconciler.plan.plan_file import to_json
 from reconciler.state.open import open_state
@@ -38,7 +40,7 @@ class Reader(Watch):
 def test_a_plan_is_the_same_with_an_index_without_one_and_of_the_fleet_as_a_whole(tmp_path: Path, seed: int) -> None:
     world = World(tmp_path / "world", seed)
     reader = Reader()
-    valid = 0
+    valid = unread = 0
     for _ in range(STEPS):
         world.step()
         if world.chance.random() < 0.8:  # most plans are of something that can be applied
@@ -50,14 +52,25 @@ def test_a_plan_is_the_same_with_an_index_without_one_and_of_the_fleet_as_a_whol
 
         def planned(settings: Settings, find: Callable[[Inquiry], Swept], ahead: int = ahead) -> object:
             with closing(open_state(settings.state, settings.root)) as backend:
-                run = Inquiry(settings, backend, world.today, time.time_ns() + ahead, False, lambda _: None, reader)  # noqa: FBT003
+                run = Inquiry(Scope(settings, world.today, time.time_ns() + ahead, reader), backend, lambda _: None)
                 try:
                     found = find(run)
                 except InventoryError as error:
                     return error.problems
                 return to_json(reconcile.planned(settings, found, (), world.clock())), found.warnings
 
+        def checked(settings: Settings, ahead: int = ahead) -> Checked:
+            return check(Scope(settings, world.today, time.time_ns() + ahead, reader))
+
         settings = world.settings()
+        whole = reconcile.validate(settings, today=world.today)
+        reader.read = 0
+        problems = checked(settings)
+        unread += max(0, len(world.files()) - reader.read)
+        assert problems == checked(replace(settings, cache=None)), world.log
+        assert problems == Checked(
+            len(whole.desired.devices), whole.files, whole.layers, whole.problems, whole.warnings
+        ), world.log
         reader.read = 0
         indexed = planned(settings, sweep)
         seen, all_files = reader.read, len(world.files())
@@ -69,3 +82,4 @@ def test_a_plan_is_the_same_with_an_index_without_one_and_of_the_fleet_as_a_whol
 
     assert valid > STEPS / 3, "too much of it ended in problems"
     assert world.skipped > 0, "the index spared nothing"
+    assert unread > 0, "it spared a check nothing"

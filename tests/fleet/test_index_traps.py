@@ -20,7 +20,7 @@ from conftest import FIRST, Declare, Run
 
 from reconciler import reconcile
 from reconciler.config import load
-from reconciler.fleet import sweep
+from reconciler.fleet import parts
 from reconciler.inventory.files import Folder, folders
 from reconciler.model import Json, Problem
 from reconciler.plan.plan_file import to_json
@@ -282,7 +282,7 @@ def test_a_layer_that_was_another_while_the_files_were_read_is_not_remembered(
     declare("ap.yaml", serial_number="AP-1")
     declare("_defaults.yaml", "status: active\n")
     settings = replace(load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"}), processes=processes)
-    monkeypatch.setattr(sweep, "ALONE", 0)
+    monkeypatch.setattr(parts, "ALONE", 0)
 
     class Meanwhile(Watch):
         def stage(self, name: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Advance]:

@@ -12,7 +12,7 @@ from conftest import Declare, Run
 from reconciler import reconcile
 from reconciler.config import Settings, load
 from reconciler.errors import InventoryError
-from reconciler.fleet import sweep
+from reconciler.fleet import parts
 from reconciler.fleet.standpoint import Standpoint
 from reconciler.index import Index
 from reconciler.model import Action, Json, Plan, Serial
@@ -209,8 +209,8 @@ def test_a_plan_beside_an_apply_is_that_of_one_moment_and_comes_to_an_end(
         declare(f"{at}.yaml", devices=inside)
     settings = load(tmp_path, {"XDG_CACHE_HOME": f"{tmp_path}.cache"})
     settings = replace(settings, processes=2 if "processes" in way else 1)
-    monkeypatch.setattr(sweep, "ALONE", 0)
-    monkeypatch.setattr(sweep, "HANDFUL", 1)
+    monkeypatch.setattr(parts, "ALONE", 0)
+    monkeypatch.setattr(parts, "HANDFUL", 1)
     waiting, moments, stages = [*serials], dict[int, set[Serial]](), list[str]()
 
     def apply() -> None:
