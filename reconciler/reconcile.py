@@ -242,7 +242,7 @@ def _tasks(
     changes: Sequence[Change] = [replace(change, fields=tuple(change.fields)) for change in agreed.changes]
     if serials := bare(changes):
         devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
-        changes = filled(changes, serials, devices, held, decommission=decommission)
+        changes = filled(changes, serials, devices, held, marks=rules, decommission=decommission)
     settled = settle(changes, held, marks=rules, merged=settings.api.merges)
     if settled.stale:
         raise StalePlan(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -92,13 +93,37 @@ def test_a_stale_plan_sends_nothing_and_names_the_device(declare: Declare, run: 
     assert sandbox.requests() == ()
 
 
-def test_a_plan_of_secrets_takes_them_from_the_inventory(
-    declare: Declare, run: Run, sandbox: Sandbox, tmp_path: Path
-) -> None:
+@pytest.fixture
+def _secret_psk(tmp_path: Path) -> None:
     schema = packaged_schema("device")
     schema["properties"]["custom_fields"] = {"properties": {"psk": {"writeOnly": True}}}
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "device.schema.json").write_text(json.dumps(schema))
+
+
+@pytest.mark.usefixtures("_secret_psk")
+@pytest.mark.parametrize("planned", [{"lease": 1}, {"lease": 1, "psk": "hunter2"}])
+def test_what_a_plan_leaves_out_beside_a_secret_is_sent_as_it_was_planned_or_not_at_all(
+    declare: Declare, run: Run, sandbox: Sandbox, planned: dict[str, Any]
+) -> None:
+    sandbox.seed("AP-1", "AP-2")
+    declare("a.yaml", serial_number="AP-1", custom_fields=planned)
+    declare("b.yaml", serial_number="AP-2", status="active")
+    run("plan", "--out", "p.json")
+    declare("a.yaml", serial_number="AP-1", custom_fields=planned | {"lease": 2})
+    ran = run("apply", "p.json", environ=sandbox.environ)
+
+    assert ran.code == 5
+    assert "AP-1 is declared with other values than when this plan was made; nothing was sent" in ran.stderr
+    assert sandbox.requests() == ()
+
+    declare("a.yaml", serial_number="AP-1", custom_fields=planned)
+    assert run("apply", "p.json", environ=sandbox.environ).code == 0
+    assert sandbox.device("AP-1")["custom_fields"] == planned
+
+
+@pytest.mark.usefixtures("_secret_psk")
+def test_a_plan_of_secrets_takes_them_from_the_inventory(declare: Declare, run: Run, sandbox: Sandbox) -> None:
     sandbox.seed("AP-1")
     declare("a.yaml", serial_number="AP-1", custom_fields={"psk": "hunter2"})
     run("plan", "--out", "p.json")

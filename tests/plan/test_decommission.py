@@ -162,7 +162,7 @@ def test_secrets_of_a_device_that_left_come_from_the_patch_and_the_snapshot(
     change = saved(snapshot, patch)
     assert bare([change]) == {AP}
 
-    [whole] = filled([change], bare([change]), {}, snapshot.devices, decommission=patch)
+    [whole] = filled([change], bare([change]), {}, snapshot.devices, marks=MARKS, decommission=patch)
     [field] = [field for field in whole.fields if field.sensitive]
     assert (field.before, field.after) == ("old", "wiped" if "psk" in patch else "new")
 
@@ -172,7 +172,7 @@ def test_a_saved_decommissioning_with_secrets_is_stale_once_the_settings_say_rel
     change = saved(snapshot, {"psk": "wiped"})
 
     with pytest.raises(StalePlan, match="stopped being one to decommission"):
-        filled([change], bare([change]), {}, snapshot.devices)
+        filled([change], bare([change]), {}, snapshot.devices, marks=MARKS)
 
 
 def test_others_are_as_they_were() -> None:
