@@ -37,17 +37,16 @@ def capped(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def news(findings: Iterable[Finding], damaged: Mapping[str, frozenset[str]]) -> list[Finding]:
-    """The findings that say something new: not about a value whose problem is told already.
+    """The findings that say something new: not about a value whose problem is told already. No warning hides a problem.
 
     `damaged` is by file. The order decides: what is wrong with a serial comes before what the schema thinks of it. What
     is wrong in a line that devices share is told once, with their number.
     """
     told = {(file, pointer) for file, pointers in damaged.items() for pointer in pointers}
-    places: dict[tuple[str, str], list[Finding]] = {}
+    places: dict[tuple[str, str, bool], list[Finding]] = {}
     for finding in findings:
-        where = (finding.file, finding.pointer)
-        if where not in told:
-            places.setdefault(where, []).append(finding)
+        if (finding.file, finding.pointer) not in told:
+            places.setdefault((finding.file, finding.pointer, finding.warning), []).append(finding)
     return [_counted(found) for found in places.values()]
 
 

@@ -161,3 +161,22 @@ def test_what_looks_like_a_word_to_fill_in_and_is_none_is_warned_of(
     warned = [line for line in run("validate").stderr.splitlines() if "is not filled in" in line]
 
     assert [line.partition("warning: ")[2] for line in warned] == ([f"{word} is not filled in [RC621]"] if word else [])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("status", "{$lables.state}"),
+        ("configuration", "{serial}"),
+        ("assigned_user", "{serial}"),
+        ("tags", ["{serial}"] * 2),
+    ],
+)
+def test_a_warning_does_not_hide_what_is_wrong_at_its_place(declare: Declare, run: Run, field: str, value: Any) -> None:
+    declare("a.yaml", serial_number="AP-1", location="moved", **{field: value})
+
+    for command in (["validate"], ["plan", "--detailed-exitcode"], ["plan", "--target", "AP-1"]):
+        ran = run(*command)
+        assert ran.code == 1, command
+        assert f"AP-1.{field}" in ran.stdout + ran.stderr
+    assert "[RC621]" in run("validate").stderr
