@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 
 from reconciler.inventory.schema import packaged_schema
+from reconciler.model import Json
 
 Declare = Callable[..., Path]
 Run = Callable[..., Any]
@@ -172,7 +173,9 @@ def test_what_looks_like_a_word_to_fill_in_and_is_none_is_warned_of(
         ("tags", ["{serial}"] * 2),
     ],
 )
-def test_a_warning_does_not_hide_what_is_wrong_at_its_place(declare: Declare, run: Run, field: str, value: Any) -> None:
+def test_a_warning_does_not_hide_what_is_wrong_at_its_place(
+    declare: Declare, run: Run, field: str, value: Json
+) -> None:
     declare("a.yaml", serial_number="AP-1", location="moved", **{field: value})
 
     for command in (["validate"], ["plan", "--detailed-exitcode"], ["plan", "--target", "AP-1"]):
