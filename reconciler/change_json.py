@@ -6,7 +6,7 @@ The law: `x_from_json(x_to_json(value)) == value`. A missing key is ABSENT; a nu
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model import ABSENT, DeviceState, Divergence, FieldChange, Intent, Json, Source, Value
+from reconciler.model import ABSENT, DeviceState, Divergence, FieldChange, Intent, Json, Late, Source, Value
 
 
 def field_to_json(change: FieldChange) -> dict[str, Json]:
@@ -45,7 +45,10 @@ def divergence_from_json(item: Json) -> Divergence:
 
 
 def device_to_json(state: DeviceState) -> dict[str, Json]:
-    """`{fields, unknown? {body, fields, uncertain?, run?, given_up?}, divergence? [...], unconfirmed? [...]}`."""
+    """`{fields, unknown?, divergence? [...], unconfirmed? [...], late? {body, given_up}}`.
+
+    `unknown` is `{body, fields, uncertain?, run?, given_up?}`.
+    """
     result: dict[str, Json] = {"fields": dict(state.fields)}
     if state.unknown is not None:
         unknown: dict[str, Json] = {
@@ -60,6 +63,8 @@ def device_to_json(state: DeviceState) -> dict[str, Json]:
         result["divergence"] = [divergence_to_json(item) for item in state.divergence]
     if state.unconfirmed:
         result["unconfirmed"] = [*sorted(state.unconfirmed)]
+    if state.late:
+        result["late"] = {"body": dict(state.late.body), "given_up": state.late.given_up}
     return result
 
 
@@ -67,12 +72,13 @@ def device_from_json(item: Mapping[str, Any]) -> DeviceState:
     """The inverse of `device_to_json`. Raises KeyError, TypeError or ValueError for anything else."""
     if len(item) == 1:
         return DeviceState(item["fields"])
-    unknown = item.get("unknown")
+    unknown, late = item.get("unknown"), item.get("late")
     return DeviceState(
         fields=item["fields"],
         unknown=unknown and _intent_from_json(unknown),
         divergence=tuple(divergence_from_json(each) for each in item.get("divergence", ())),
         unconfirmed=frozenset(item.get("unconfirmed", ())),
+        late=late and Late(late["body"], late["given_up"]),
     )
 
 

@@ -251,11 +251,15 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The server echoed every sent value; or there was nothing to send (`status` is None)."""
+    """The server echoed every sent value; or there was nothing to send (`status` is None).
+
+    `late`, here and below: an earlier request with the same body has no answer, and may still arrive.
+    """
 
     change: Change
     status: int | None
     attempts: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +270,7 @@ class Divergent:
     status: int
     attempts: int
     divergence: tuple[Divergence, ...]
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +280,7 @@ class Accepted:
     change: Change
     status: int
     attempts: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,17 +331,27 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """A request that may still arrive, although a later one with the same body was answered at `given_up`."""
+
+    body: Mapping[str, Json]
+    given_up: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceState:
     """What is known of one device on the server: one row of the snapshot.
 
     `fields` were confirmed, or accepted (their names are in `unconfirmed`), or recorded with their `divergence`.
-    `unknown` is set while a PUT is in flight and stays set until a trustworthy answer clears it.
+    `unknown` is set while a PUT is in flight and stays set until a trustworthy answer clears it. `late` stays until
+    another body was sent, which waits until that one cannot arrive any more.
     """
 
     fields: Mapping[str, Json]
     unknown: Intent | None = None
     divergence: tuple[Divergence, ...] = ()
     unconfirmed: frozenset[str] = frozenset()
+    late: Late | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,11 +373,11 @@ class EntryKind(StrEnum):
     INTENT = "intent"
     """A PUT is about to be sent [action, fields [{path, before?, after?}], body, replaces?]."""
     APPLIED = "applied"
-    """[status, attempts]."""
+    """[status, attempts, late?]."""
     DIVERGENT = "divergent"
-    """[status, attempts, divergence [{path, sent?, echoed?}]]."""
+    """[status, attempts, divergence [{path, sent?, echoed?}], late?]."""
     ACCEPTED = "accepted"
-    """[status, attempts]."""
+    """[status, attempts, late?]."""
     REJECTED = "rejected"
     """[status, attempts, reason]."""
     UNKNOWN = "unknown"

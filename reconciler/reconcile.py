@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.config import Settings
@@ -67,11 +68,10 @@ def plan(
 ) -> Plan:
     """What apply would change. Takes no lease, and needs no token; the network only for a state that is kept there.
 
-    Guards and leases are of the moment that `clock` tells (UNIX seconds), overrides of its day; nothing else depends on
-    it.
-    `warn` gets what the inventory only warns of; `note` is told if a state cannot be reached and is read as last
-    fetched, `beside` that there is none, or who writes to it meanwhile, and `trace` why every file is read. Raises
-    InventoryError, StateError, ConfigError, and Usage for a target that matches nothing.
+    Guards and leases are of the moment that `clock` tells (UNIX seconds), overrides of its day. `warn` gets what the
+    inventory only warns of; `note` is told if a state cannot be reached and is read as last fetched, `beside` that none
+    is there, or who writes to it meanwhile, and `trace` why every file is read. Raises InventoryError, StateError,
+    ConfigError, and Usage for a target that matches nothing.
     """
     moment = clock()
     today = datetime.fromtimestamp(moment, UTC).date()
@@ -261,20 +261,20 @@ def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) 
     from reconciler.apply.judge import Task
     from reconciler.apply.pace import settled_at
 
-    state = snapshot.devices.get(change.serial)
-    api = settings.api
-    sent = body(change, state.fields if state else {}, merged=settings.api.merges)
-    held = patched(state.fields if state else {}, [(field.path, field.after) for field in change.fields])
+    state, api = snapshot.devices.get(change.serial, DeviceState({})), settings.api
+    sent = body(change, state.fields, merged=api.merges)
+    held = patched(state.fields, [(field.path, field.after) for field in change.fields])
+    clear = partial(settled_at, body=sent, now=time.time(), timeout=api.timeout, linger=api.linger)
+    unknown, late = clear(state.unknown), clear(state.late)
     return Task(
         change,
         sent,
         expected={name: held[name] for name in sent if name in held},
-        removed=removed_keys(change, merged=settings.api.merges),
+        removed=removed_keys(change, merged=api.merges),
         set_like=rules.set_like,
         secret=rules.secret,
-        not_before=settled_at(
-            state.unknown if state else None, sent, now=time.time(), timeout=api.timeout, linger=api.linger
-        ),
+        not_before=max(unknown, late),
+        again=state.unknown is not None and not unknown,
     )
 
 

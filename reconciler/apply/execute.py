@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from reconciler.apply import drafts
@@ -205,7 +205,7 @@ class Execution:
                 case NotAttempted(_, reason) if uncertain:
                     return Unknown(task.change, sent, f"{uncertain}; then {reason}")
                 case _:
-                    return verdict
+                    return _answered(verdict, late=task.again or bool(uncertain))
             more = sent < self._tempo.attempts and await self._may_try_again(again, sent)
             probe = await self._turn() if more else None
         if uncertain:
@@ -290,3 +290,7 @@ class Execution:
                 self.outcomes[serial] = Unknown(task.change, 1, "the run ended before the answer came")
             elif serial not in self.outcomes:
                 self.outcomes[serial] = NotAttempted(task.change, self._stop.reason or "the run ended early")
+
+
+def _answered(outcome: Outcome, *, late: bool) -> Outcome:
+    return replace(outcome, late=True) if late and isinstance(outcome, Applied | Divergent | Accepted) else outcome

@@ -29,7 +29,7 @@ class Task:
 
     `expected` is what the echo must hold: the sent fields, whole even where only some keys are sent. `removed` are the
     keys that it must not hold any more. `not_before` (UNIX seconds): an earlier request with another body may still
-    arrive until then.
+    arrive until then. `again`: an earlier request with this very body has no answer.
     """
 
     change: Change
@@ -39,6 +39,7 @@ class Task:
     set_like: frozenset[str] = frozenset()
     secret: frozenset[str] = frozenset()
     not_before: float = 0.0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

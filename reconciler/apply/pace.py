@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from reconciler.apply.breaker import Breaker
 from reconciler.canonical import canonical
-from reconciler.model import Intent, Json
+from reconciler.model import Intent, Json, Late
 from reconciler.timestamp import moment
 
 NOTABLE = 3.0
@@ -62,7 +62,9 @@ def retry_after(header: str | None, *, now: float, longest: float) -> float | No
     return min(max((moment - datetime.fromtimestamp(now, UTC)).total_seconds(), 0.0), longest)
 
 
-def settled_at(unknown: Intent | None, body: Mapping[str, Json], *, now: float, timeout: float, linger: float) -> float:
+def settled_at(
+    unknown: Intent | Late | None, body: Mapping[str, Json], *, now: float, timeout: float, linger: float
+) -> float:
     """When a request with another body than `body` can no longer arrive after it, in UNIX seconds; 0 if there is none.
 
     Counted from when its run gave it up, or from `now` if that run died without saying so, or says that it will have

@@ -132,7 +132,9 @@ def _details(entry: Entry, hidden: Hidden) -> str:
     for item in _items(data.pop("divergence", [])):
         sent, echoed = (_shown(item.get(key, ABSENT), item["path"], hidden) for key in ("sent", "echoed"))
         parts.append(f"{dotted(item['path'])}: sent {sent}, server holds {echoed}")
+    late = data.pop("late", False)
     parts += [f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in data.items()]
+    parts += ["an earlier request may still arrive"] if late else []
     return "; ".join(parts)
 
 
@@ -162,8 +164,9 @@ def _masked_data(data: Mapping[str, Json], hidden: Hidden) -> dict[str, Any]:
     for key in ("fields", "body"):
         if isinstance(result.get(key), dict):
             result[key] = _masked(result[key], "", hidden)
-    if isinstance(result.get("unknown"), dict):
-        result["unknown"] = _masked_data(result["unknown"], hidden)
+    for key in ("unknown", "late"):
+        if isinstance(result.get(key), dict):
+            result[key] = _masked_data(result[key], hidden)
     return result
 
 

@@ -3,7 +3,8 @@
     intent      unknown = this PUT; uncertain if the fate of an earlier one was still unknown
     applied     the intent's fields hold, confirmed. With `fields` of its own: nothing was sent, just these are settled
     divergent   the intent's fields are recorded, with what the server shows instead
-    accepted    the intent's fields are recorded, unconfirmed
+    accepted    the intent's fields are recorded, unconfirmed. With `late`, here and above: an earlier request with this
+                body may still arrive; without, only what may have of the same body before
     rejected    as before the intent; but if that was uncertain, unknown stays: the earlier PUT may still have struck
     not-sent    like rejected
     unknown     unknown stays
@@ -17,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.change_json import divergence_from_json, field_from_json
-from reconciler.model import DeviceState, Divergence, Draft, Entry, EntryKind, FieldChange, Intent, Json, Serial
+from reconciler.model import DeviceState, Divergence, Draft, Entry, EntryKind, FieldChange, Intent, Json, Late, Serial
 from reconciler.pointer import join, patched, split
 
 _NEVER_ADOPTED = DeviceState(fields={})
@@ -45,7 +46,7 @@ def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
         case EntryKind.INTENT:
             state = state or _NEVER_ADOPTED
             sent = _intent(entry, uncertain=state.unknown is not None)
-            return DeviceState(state.fields, sent, state.divergence, state.unconfirmed)
+            return DeviceState(state.fields, sent, state.divergence, state.unconfirmed, state.late)
         case EntryKind.APPLIED if "fields" in entry.data:
             return _unsent(state, _changes(entry))
         case EntryKind.APPLIED | EntryKind.DIVERGENT | EntryKind.ACCEPTED:
@@ -57,6 +58,7 @@ def step(state: DeviceState | None, entry: Draft | Entry) -> DeviceState | None:
                 divergence=(*(item for item in pending.divergence if split(item.path)[0] not in about), *found),
                 unconfirmed=(pending.unconfirmed - about)
                 | (frozenset(intent.body) if entry.kind is EntryKind.ACCEPTED else frozenset()),
+                late=Late(intent.body, entry.at) if entry.data.get("late") else _still_late(pending, intent),
             )
         case EntryKind.REJECTED | EntryKind.NOT_SENT | EntryKind.UNKNOWN:
             return _unanswered(*_pending(state, entry), entry)
@@ -88,7 +90,13 @@ def _unsent(state: DeviceState | None, changes: tuple[FieldChange, ...]) -> Devi
         unknown=unknown,
         divergence=tuple(item for item in state.divergence if not _within(item.path, settled)),
         unconfirmed=frozenset(name for name in state.unconfirmed if not _within(join(name), settled)),
+        late=state.late,
     )
+
+
+def _still_late(state: DeviceState, sent: Intent) -> Late | None:
+    """What of the same body may still arrive; another body was not sent before it could not any more."""
+    return state.late if state.late and state.late.body == sent.body else None
 
 
 def _within(path: str, pointers: tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 In: `{"kill": WINDOW, "nth": 3}`, or `{"after": SECONDS}`, or `{}` for an apply that nobody kills.
 Out: `{"code": the exit code, or minus the signal}`. Each apply is a fork of this process: none waits for imports.
+By the clock each runs LATER seconds after the one before: none waits for an earlier request that may still arrive.
 """
 
 import json
@@ -10,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from reconciler.state.sqlite import SqliteBackend
 
 INTENTS = frozenset({EntryKind.INTENT})
 OUTCOMES = frozenset({EntryKind.APPLIED, EntryKind.UNKNOWN, EntryKind.REJECTED, EntryKind.NOT_SENT})
+LATER = 60.0
 WINDOWS = (
     "before the intent is written",
     "while the intent is written",
@@ -34,10 +37,11 @@ WINDOWS = (
 
 def main() -> None:
     """Serve until the input ends."""
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
         order = json.loads(line)
         child = os.fork()
         if child == 0:
+            time.time = partial(_shifted, time.time, LATER * number)
             os._exit(_apply(order))
         if "after" in order:
             time.sleep(order["after"])
@@ -45,6 +49,10 @@ def main() -> None:
         _, status = os.waitpid(child, 0)
         sys.stdout.write(json.dumps({"code": os.waitstatus_to_exitcode(status)}) + "\n")
         sys.stdout.flush()
+
+
+def _shifted(clock: Callable[[], float], seconds: float) -> float:
+    return clock() + seconds
 
 
 def _apply(order: dict[str, Any]) -> int:

@@ -174,6 +174,38 @@ def test_linger_and_timeout_are_how_long_other_values_wait_for_an_unanswered_req
     assert second.at - first.at >= 7
 
 
+def test_other_values_wait_for_an_unanswered_request_though_a_later_attempt_was_answered(
+    configure: Configure, declare: Declare, run: Run
+) -> None:
+    configure("backoff_ceiling = 0.01", "timeout = 1", "linger = 6")
+    declare("a.yaml", serial_number="AP-1", status="active")
+    with recording(in_turn(Told(502))) as server:
+        assert run("apply", "--auto-approve", environ=server.environ).code == 0
+        declare("a.yaml", serial_number="AP-1", status="inactive")
+        ran = run("apply", "--auto-approve", environ=server.environ)
+
+    assert ran.code == 0
+    assert "an unanswered request with other values may still arrive: waiting " in ran.stderr
+    first, again, other = server.asked
+    assert again.at - first.at < 6
+    assert other.at - again.at >= 7
+
+
+def test_other_values_wait_for_the_request_of_a_run_that_died_though_it_was_sent_again(
+    configure: Configure, declare: Declare, run: Run
+) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    with recording(in_turn(Told(0))) as server:
+        configure("attempts = 1", "timeout = 1", "linger = 6")
+        assert run("apply", "--auto-approve", environ=server.environ).code == 3
+        assert run("apply", "--auto-approve", environ=server.environ).code == 0
+        declare("a.yaml", serial_number="AP-1", status="inactive")
+        assert run("apply", "--auto-approve", environ=server.environ).code == 0
+
+    _, again, other = server.asked
+    assert other.at - again.at >= 7
+
+
 def test_attempts_and_back_off_say_how_often_and_how_fast_it_is_tried_again(
     configure: Configure, declare: Declare, run: Run
 ) -> None:

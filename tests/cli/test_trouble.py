@@ -49,7 +49,7 @@ def test_every_entry_says_who_when_commit_run_before_after_status_and_attempts(
     assert (applied["data"]["status"], applied["data"]["attempts"]) == (200, 3)
     lines = run("audit", "log", "--serial", "AP-1").stdout.splitlines()
     assert 'octocat in acme/fleet/run-42  AP-1  intent  update: status: "active" → "maintenance"' in lines[2]
-    assert lines[3].endswith("AP-1  applied  status 200; attempts 3")
+    assert lines[3].endswith("AP-1  applied  status 200; attempts 3; an earlier request may still arrive")
 
 
 @pytest.mark.parametrize(("status", "code", "most"), [(404, 3, 10), (403, 4, 1), (401, 4, 1)])

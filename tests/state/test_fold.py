@@ -22,7 +22,7 @@ from journal_drafts import (
 )
 
 from reconciler.change_json import device_from_json, device_to_json
-from reconciler.model import ABSENT, DeviceState, Divergence, Draft, EntryKind, FieldChange, Intent, Json, Serial
+from reconciler.model import ABSENT, DeviceState, Divergence, Draft, EntryKind, FieldChange, Intent, Json, Late, Serial
 from reconciler.state.fold import fold, step
 
 ADOPTED = [intent(name="Lobby", status="active"), applied()]
@@ -48,6 +48,20 @@ def test_an_unknown_outcome_stays_unknown_until_an_answer_comes() -> None:
     assert state_after(
         *ADOPTED, intent(status="retired"), unknown(), intent(status="retired"), applied()
     ) == DeviceState({"name": "Lobby", "status": "retired"})
+
+
+def test_a_request_that_was_answered_late_may_still_arrive_until_another_body_is_sent() -> None:
+    late = replace(applied(), data={**applied().data, "late": True})
+    still = replace(LOBBY, fields={"name": "Lobby", "status": "retired"}, late=Late({"status": "retired"}, AT))
+    drafts = [*ADOPTED, intent(status="retired"), late]
+
+    assert state_after(*drafts) == still
+    assert state_after(*drafts, intent(status="retired"), applied()) == still
+    assert state_after(*drafts, intent(name="Hall"), rejected()) == still
+    assert state_after(*drafts, intent(name="Hall")) == replace(
+        still, unknown=Intent({"name": "Hall"}, (FieldChange("/name", ABSENT, "Hall"),), run="run-1")
+    )
+    assert state_after(*drafts, intent(name="Hall"), applied()) == DeviceState({"name": "Hall", "status": "retired"})
 
 
 @pytest.mark.parametrize("refusal", [rejected(), not_sent()], ids=lambda draft: draft.kind)
