@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.apply.answer import Answer, NoAnswer, NotSent
+from reconciler.apply.quoting import quotes
 from reconciler.apply.verify import divergence
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.model import ABSENT, Accepted, Applied, Change, Divergent, Json, Outcome, Rejected, Unknown, Value
@@ -138,7 +139,7 @@ def _reasons(task: Task, answer: Answer) -> Iterator[tuple[str, str]]:
         found = [("", " ".join(text.split())[:200] or "no reason given")]
     secrets = _secrets(task)
     for path, text in found[:20]:
-        told = any(secret in text for secret in secrets) or any(within(path, secret) for secret in task.secret)
+        told = any(quotes(text, secret) for secret in secrets) or any(within(path, secret) for secret in task.secret)
         yield path, "(the server's words hold a secret)" if told else text
 
 
