@@ -185,6 +185,8 @@ class Change:
     kept: bool = False
     waits_for: Serial | None = None
     """A device that must have what it should before this change is carried out."""
+    forgets: str | None = None
+    """The fingerprint of the confirmed fields of the device that is forgotten; None if none is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ _BOUNDS = 5
 def packed(change: Change) -> Packed:
     """What of a change is kept."""
     paths, found = columns(change.fields)
-    ends, swap = (change.before, change.after, change.unknown), (change.replaces, change.kept, change.waits_for)
+    ends = change.before, change.after, change.unknown
+    swap = change.replaces, change.kept, change.waits_for, change.forgets
     head = marshal.dumps((*ends, spot(change.source), *swap))
     told: Any = (_told(found.before), _told(found.after), *map(tuple, found[2:]))
     rows = [row for row in zip(paths, *told, strict=True) if row[3] and not row[5]]
@@ -149,7 +150,7 @@ class Changes(Waiting):
 
     def _made(self, index: int) -> Change:
         head = marshal.loads(self._part(index, _HEAD))  # noqa: S302 - our own, of this run
-        before, after, unknown, place, replaces, kept, waits_for = head
+        before, after, unknown, place, replaces, kept, waits_for, forgets = head
         return Change(
             self.serials[index],
             _ACTIONS[self._kind[index]],
@@ -161,6 +162,7 @@ class Changes(Waiting):
             replaces,
             kept=kept,
             waits_for=waits_for,
+            forgets=forgets,
         )
 
     def __len__(self) -> int:

@@ -60,7 +60,8 @@ def diff(
         change, last = found.get(new), found.get(old)
         if change and (decommission is None or change.action is Action.ADOPT):
             action = Action.REPLACE if change.action is Action.ADOPT else change.action
-            found[new] = dataclasses.replace(change, action=action, replaces=old, kept=decommission is not None)
+            gone = fingerprint(snapshot.devices[old].fields, rules.marks) if decommission is None else None
+            found[new] = dataclasses.replace(change, action=action, replaces=old, kept=gone is None, forgets=gone)
             if last and decommission is not None:
                 found[old] = dataclasses.replace(last, waits_for=new)
             elif last:

@@ -153,7 +153,10 @@ def from_json(document: Any, schema: dict[str, Any]) -> Plan:  # noqa: ANN401 - 
     every = (*plan.changes, *plan.observed)
     if len({*(change.serial for change in every), *plan.paused}) < len(every) + len(plan.paused):
         raise PlanFileError("it names a serial twice; plan again")
+    waits = {change.serial: change.waits_for for change in every}
     for change in every:
+        if change.waits_for and waits.get(change.waits_for):
+            raise PlanFileError(f"{change.serial} waits for {change.waits_for}, which waits itself; plan again")
         for field in change.fields:
             if field.sensitive and (field.before, field.after) != (ABSENT, ABSENT):
                 raise PlanFileError(f"it holds a value for the secret {field.path} of {change.serial}; plan again")
@@ -193,6 +196,8 @@ def _change_to_json(change: Change) -> dict[str, Json]:
         result["source"] = source_to_json(change.source)
     result |= _swap_to_json(change)
     result |= {"before": change.before, "after": change.after}
+    if change.forgets:
+        result["forgets"] = change.forgets
     if change.unknown:
         result["unknown"] = change.unknown
     result["fields"] = [field_to_json(_shown(field)) for field in change.fields]
@@ -214,5 +219,6 @@ def _change_from_json(item: Mapping[str, Any]) -> Change:
         replaces=Serial(item["replaces"]) if "replaces" in item else None,
         kept=item.get("kept", False),
         waits_for=Serial(item["waits_for"]) if "waits_for" in item else None,
+        forgets=item.get("forgets"),
         source=source_from_json(item["source"]) if "source" in item else None,
     )

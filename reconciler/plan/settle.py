@@ -23,21 +23,27 @@ class Settled:
 def settle(
     changes: Sequence[Change], devices: Mapping[Serial, DeviceState], *, marks: Marks, merged: Callable[[str], bool]
 ) -> Settled:
-    """Sort the changes of a plan by where their devices stand.
+    """Sort the changes of a plan by where their devices stand, and those that they let be forgotten.
 
     A device whose own PUT of this very plan has no answer yet (a crash came between) still stands at the beginning.
     """
     todo, done, stale = [], [], []
     for change in changes:
         state = devices.get(change.serial)
+        forgotten = devices.get(change.replaces) if change.replaces and not change.kept else None
         held = fingerprint(state.fields if state else {}, marks)
-        if _arrived(change, state, held):
+        if _arrived(change, state, held) and not forgotten:
             done.append(change.serial)
-        elif _at_start(change, state, held, marks, merged):
+        elif _at_start(change, state, held, marks, merged) and _as_it_was(change, forgotten, marks):
             todo.append(change)
         else:
             stale.append(change.serial)
     return Settled(tuple(todo), tuple(done), tuple(stale))
+
+
+def _as_it_was(change: Change, forgotten: DeviceState | None, marks: Marks) -> bool:
+    """Whether the device that this change lets be forgotten, if any, still stands where it did."""
+    return (fingerprint(forgotten.fields, marks) if forgotten else None) == change.forgets
 
 
 def _arrived(change: Change, state: DeviceState | None, held: str) -> bool:

@@ -93,6 +93,31 @@ def test_a_stale_plan_sends_nothing_and_names_the_device(declare: Declare, run: 
     assert sandbox.requests() == ()
 
 
+def test_a_plan_to_replace_a_device_that_moved_since_is_refused(declare: Declare, run: Run, sandbox: Sandbox) -> None:
+    sandbox.seed("OLD", "NEW")
+    old = declare("old.yaml", serial_number="OLD", status="active")
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    old.unlink()
+    new = declare("new.yaml", serial_number="NEW", status="active", **{"$replaces": "OLD"})
+    assert "1 to replace" in run("plan", "--out", "p.json").stdout
+    text = new.read_text()
+    new.unlink()
+    declare("old.yaml", serial_number="OLD", status="maintenance")
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    sandbox.forget_requests()
+
+    ran = run("apply", "p.json", environ=sandbox.environ)
+
+    assert (ran.code, sandbox.requests()) == (5, ())
+    assert "NEW moved since this plan was made" in ran.stderr
+    assert "OLD" in run("state", "list").stdout
+
+    old.unlink()
+    new.write_text(text.replace("OLD", "OTHER"))
+    assert run("apply", "--auto-approve", "--target", "NEW", environ=sandbox.environ).code == 0
+    assert run("apply", "p.json", environ=sandbox.environ).code == 5, "NEW is as planned, and OLD was not given up"
+
+
 @pytest.fixture
 def _secret_psk(tmp_path: Path) -> None:
     schema = packaged_schema("device")

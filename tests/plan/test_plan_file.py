@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from examples import AP, Fleet, applied, desired, fleets
+from examples import AP, LAPTOP, Fleet, applied, desired, fleets
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -190,3 +190,14 @@ def test_a_serial_that_is_named_twice_is_refused() -> None:
     for wrong in (twice, replace(plan, observed=plan.changes), replace(plan, paused=(AP,))):
         with pytest.raises(PlanFileError, match="twice"):
             read(to_json(wrong))
+
+
+def test_devices_that_would_wait_for_each_other_for_ever_are_refused() -> None:
+    plan = planned({AP: {"vlan": 2}, LAPTOP: {"vlan": 2}}, {AP: {"vlan": 1}, LAPTOP: {"vlan": 1}})
+    first, second = plan.changes
+    itself = (replace(first, waits_for=first.serial), second)
+    both = (replace(first, waits_for=second.serial), replace(second, waits_for=first.serial))
+
+    for changes in (itself, both):
+        with pytest.raises(PlanFileError, match="which waits itself"):
+            read(to_json(replace(plan, changes=changes, digest=digest(changes))))
