@@ -51,20 +51,22 @@ class Reading:
         return self._tip
 
     def _only_forward(self, before: str, tip: Tip | None) -> None:
-        """Raises StateError if the branch is gone, or older than it was here: then it knows less than was applied."""
+        """Raises StateError if the branch is gone, older than here or another state: knows less than was applied."""
         try:
             known = self.opened(before).root.head
         except StateError:
             return  # what was fetched once is not here any more
-        if tip is not None and (tip.root.head.lineage != known.lineage or tip.root.head.revision >= known.revision):
+        head = tip.root.head if tip else None
+        if head and head.lineage == known.lineage and head.revision >= known.revision:
             return
-        now = f"is of revision {tip.root.head.revision} now" if tip else "is gone now"
+        now = f"is of revision {head.revision} now" if head else "is gone now"
+        now = f"is of lineage {head.lineage} now" if head and head.lineage != known.lineage else now
         self._tip = None
         self._repository.remember(before)
         raise StateError(
-            f"{self._repository.place} {now}, and was of revision {known.revision} when it was last fetched: somebody"
-            f" removed or rewrote it. To put it back: {self._repository.put_back(before)}; if it was meant, in every"
-            f" clone: {self._repository.forget}"
+            f"{self._repository.place} {now}, and was of revision {known.revision} of {known.lineage} when it was last"
+            f" fetched: somebody removed or rewrote it. To put it back: {self._repository.put_back(before)}; if it was"
+            f" meant, in every clone: {self._repository.forget}"
         )
 
     def opened(self, commit: str) -> Tip:
@@ -148,6 +150,7 @@ class Reading:
         head = tip.root.head
         if since.lineage not in {"", head.lineage} or not self._follows(tip, since):
             return None
+        self.files(tip)
         later = self.journal(tip, after=since.seq) if head.seq > since.seq else ()
         touched = frozenset(entry.serial for entry in later if entry.serial is not None)
         known = self.snapshot(tip) if touched or serials else {}

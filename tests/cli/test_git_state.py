@@ -53,6 +53,27 @@ def test_what_one_clone_applied_another_plans_against(fleet: Path, remote: Path,
 
 
 @pytest.mark.usefixtures("fleet")
+def test_a_snapshot_that_somebody_edited_is_damage_though_nothing_moved(
+    remote: Path, run: Run, sandbox: Sandbox
+) -> None:
+    assert run("apply", "--auto-approve", environ=sandbox.environ).code == 0
+    assert "No changes" in run("plan").stdout
+    other = cloned(remote.with_name("other"), remote)
+    git(other, "checkout", "--quiet", "reconciler-state")
+    edited = next(file for file in other.glob("snapshot/**/*") if file.is_file() and '"active"' in file.read_text())
+    edited.write_text(edited.read_text().replace('"active"', '"retired"'))
+    git(other, "config", "user.name", "bob")
+    git(other, "config", "user.email", "bob@example.com")
+    git(other, "commit", "--quiet", "--all", "--message", "Know better")
+    git(other, "push", "--quiet", "origin", "reconciler-state")
+
+    ran = run("plan")
+
+    assert (ran.code, "was added, altered or removed" in ran.stderr) == (1, True)
+    assert ran == run("plan", "--no-cache")
+
+
+@pytest.mark.usefixtures("fleet")
 def test_without_the_network_a_plan_is_made_from_what_was_last_fetched_and_says_so(
     remote: Path, run: Run, sandbox: Sandbox
 ) -> None:

@@ -1,6 +1,7 @@
 """State in git beyond the contract: every kind of clone and remote, what must stay untouched, and what goes wrong."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -397,6 +398,24 @@ def test_a_state_that_somebody_removed_is_an_error_and_does_not_begin_anew(remot
 
     git(clone, *str(raised.value).rpartition(": git ")[2].split())
     assert state.read().lineage == ""
+
+
+def test_a_state_that_somebody_began_anew_is_not_taken_for_the_one_that_was_here(
+    remote: Path, clone: Path, tmp_path: Path
+) -> None:
+    state = backend(clone)
+    taken(state)
+    before = state.head().lineage
+    git(remote, "update-ref", "-d", f"refs/heads/{BRANCH}")
+    taken(backend(cloned(tmp_path / "other", remote)))
+
+    for _ in range(2):
+        with pytest.raises(
+            StateError, match=f"lineage (?!{before}).* now, and was of revision 0 of {before}"
+        ) as raised:
+            state.read()
+    git(clone, *re.split("in every clone: git ", str(raised.value))[1].split())
+    assert state.head().lineage not in {"", before}
 
 
 def test_a_client_that_is_killed_in_the_middle_of_a_push_leaves_a_whole_state(remote: Path, clone: Path) -> None:
