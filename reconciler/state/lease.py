@@ -16,7 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.errors import LeaseLost, Locked, StateBusy, StateError
+from reconciler.errors import LeaseLost, Locked, ReconcilerError, StateBusy, StateError
 from reconciler.model import Holder, Json, Lease
 from reconciler.state.backend import Backend
 from reconciler.state.holder import is_dead
@@ -65,16 +65,18 @@ def hold(
     Waits up to `timeout` seconds for another holder, calling `waiting` once if it has to, then raises Locked; likewise
     for another program that keeps a lock on the file, with StateBusy.
     A lease that cannot be given back at the end runs out by itself: that is no reason to fail a run that is done.
+    Raises ReconcilerError, and gives the lease back, where the system has no thread left to renew it.
     """
     held = Held(_acquire(backend, holder, timeout, ttl, waiting), now)
     done = threading.Event()
     beat = threading.Thread(target=_renew, args=(backend, held, ttl, heartbeat, done), name="heartbeat", daemon=True)
     try:
-        beat.start()
+        _begin(beat)
         yield held
     finally:
         done.set()
-        beat.join()
+        if beat.is_alive():
+            beat.join()
         with suppress(StateError):
             backend.release(held.lease)
 
@@ -128,6 +130,15 @@ def _acquire(
                 waiting(error)
                 told = True
             time.sleep(min(0.5, remaining))
+
+
+def _begin(beat: threading.Thread) -> None:
+    try:
+        beat.start()
+    except RuntimeError as error:  # what Python makes of a limit on threads
+        raise ReconcilerError(
+            f"the system gives no more of what this needs: {error}; nothing was changed; raise the limit (ulimit)"
+        ) from None
 
 
 def _renew(backend: Backend, held: Held, ttl: float, heartbeat: float, done: threading.Event) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from journal_drafts import Clock, holder, intent
 
-from reconciler.errors import LeaseLost, Locked, StateBusy, StateError
+from reconciler.errors import LeaseLost, Locked, ReconcilerError, StateBusy, StateError
 from reconciler.model import Holder, Lease
 from reconciler.state.lease import TTL, Held, hold, lease_from_json, lease_to_json, locked, patience
 from reconciler.state.sqlite import SqliteBackend
@@ -41,6 +41,18 @@ def test_a_lease_is_given_back_when_the_block_fails(backend: SqliteBackend) -> N
         raise ZeroDivisionError
 
     assert backend.lease() is None
+
+
+def test_a_lease_is_given_back_where_the_system_lets_nobody_renew_it(backend: SqliteBackend) -> None:
+    said = "the system gives no more of what this needs: can't start new thread; nothing was changed"
+    usual = threading.stack_size(1 << 46)  # more than any address space holds
+    try:
+        with pytest.raises(ReconcilerError, match=said), hold(backend, holder(), timeout=0):
+            pytest.fail("nobody would renew it")
+    finally:
+        threading.stack_size(usual)
+
+    assert backend.acquire(holder("bob@here"), ttl=90).epoch == 2
 
 
 def test_a_held_lease_is_renewed_for_as_long_as_the_block_runs(backend: SqliteBackend) -> None:
