@@ -24,7 +24,7 @@ def schemas(given: Globals, *, check: bool) -> int:
     behind = []
     for file, schema in editor_schemas(settings).items():
         text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        if file.is_file() and file.read_text(encoding="utf-8") == text:
+        if file.is_file() and file.read_bytes() == text.encode():
             continue
         behind.append(file)
         if not check:

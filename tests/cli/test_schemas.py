@@ -49,6 +49,19 @@ def test_they_are_written_beside_the_schema_of_devices_and_only_when_it_changed(
     assert run("schemas", "--check").code == 0
 
 
+def test_one_that_is_no_text_is_not_up_to_date_and_is_written_anew(folder: Path, run: Run) -> None:
+    run("schemas")
+    file = folder / "inventory.schema.json"
+    fine = file.read_bytes()
+    file.write_bytes(b"\xff\xfe{")
+
+    checked = run("schemas", "--check")
+    assert (checked.code, checked.stderr) == (1, "")
+    assert checked.stdout == "inventory.schema.json is not up to date; run: reconciler schemas\n"
+    assert run("schemas").stdout == "inventory.schema.json written\n"
+    assert file.read_bytes() == fine
+
+
 def test_without_a_schema_of_ones_own_the_built_in_one_becomes_that(run: Run, tmp_path: Path) -> None:
     ran = run("schemas")
 
