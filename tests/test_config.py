@@ -196,6 +196,22 @@ def test_a_pyproject_that_only_mentions_us_is_somebody_elses(tmp_path: Path) -> 
     assert load(tmp_path / "deep", {}).inventory == tmp_path / "ours"
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="only Linux has a file that nobody can read")
+def test_a_pyproject_above_that_cannot_be_read_may_hold_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").symlink_to("/proc/self/mem")
+    (tmp_path / "site").mkdir()
+
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path / "site", {})
+    assert str(error.value) == (
+        f"{tmp_path}/pyproject.toml: cannot be read: Input/output error; it may hold the settings:"
+        " make it readable, or name the file that does with --config FILE"
+    )
+
+    (tmp_path / "site" / "reconciler.toml").touch()
+    assert load(tmp_path / "site", {}).file == tmp_path / "site" / "reconciler.toml"
+
+
 def test_a_bad_variable_is_blamed_on_the_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="RECONCILER_BASE_URL: base_url is"):
         settings(tmp_path, "", {"RECONCILER_BASE_URL": "nonsense"})

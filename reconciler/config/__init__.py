@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 from reconciler.config import guards
+from reconciler.config.file import nearest, table_in
 from reconciler.errors import ConfigError
 from reconciler.model import Nested
 from reconciler.policy import CiSettings, Freeze, GuardSettings, LifecycleSettings, OnRemovedSettings
@@ -81,10 +81,10 @@ class Settings:
 
 def load(directory: Path, environ: Mapping[str, str], file: Path | None = None) -> Settings:
     """Settings for a run started in `directory`. Raises ConfigError naming the file and the key."""
-    file = file or _nearest(directory)
+    file = file or nearest(directory)
     if file and not file.is_file():
         raise ConfigError(f"{file}: no such file")
-    table, name = _table(file) if file else ({}, "")
+    table, name = table_in(file) if file else ({}, "")
     root = (file.parent if file else directory).resolve()
     settings: Settings = _build(Settings, table, name, "", {"root": root, "file": file})
     overrides: dict[str, Any] = {
@@ -132,42 +132,6 @@ _VARIABLES = {
     "state": "RECONCILER_STATE",
     "base_url": "RECONCILER_BASE_URL",
 }
-
-
-def _nearest(directory: Path) -> Path | None:
-    for folder in (directory.resolve(), *directory.resolve().parents):
-        if (folder / "reconciler.toml").is_file():
-            return folder / "reconciler.toml"
-        pyproject = folder / "pyproject.toml"
-        if pyproject.is_file() and _has_our_table(pyproject):
-            return pyproject
-    return None
-
-
-def _has_our_table(pyproject: Path) -> bool:
-    """A pyproject.toml that cannot be read is ours to complain about only if it speaks of us."""
-    text = pyproject.read_text(encoding="utf-8", errors="replace")
-    try:
-        tool = tomllib.loads(text).get("tool", {})
-    except (ValueError, RecursionError):
-        return "[tool.reconciler" in text
-    return isinstance(tool, dict) and "reconciler" in tool
-
-
-def _table(file: Path) -> tuple[dict[str, Any], str]:
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from None
-    if file.name != "pyproject.toml":
-        return document, str(file)
-    table = document.get("tool", {})
-    table = table.get("reconciler", {}) if isinstance(table, dict) else {}
-    if not isinstance(table, dict):
-        raise ConfigError(f"{file}: tool.reconciler is {table!r}; expected a table")
-    return table, f"{file} [tool.reconciler]"
 
 
 def _build(kind: Any, table: Mapping[str, Any], name: str, prefix: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401
