@@ -226,7 +226,7 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
         )
         return 1
     except OSError as error:
-        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+        _explain_system(error)
         return 1
     except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours, told without a traceback
         click.echo(f"internal error: {type(error).__name__}: {error}; this is a defect, please report it", err=True)
@@ -236,6 +236,14 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
             print_exc()
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _explain_system(error: OSError) -> None:
+    """What has no name is a stream: files are opened by theirs."""
+    from reconciler.printable import printable
+
+    where = printable(str(error.filename)) if error.filename else "the output cannot be written"
+    click.echo(f"error: {where}: {error.strerror or error}", err=True)
 
 
 def _explain(error: ReconcilerError) -> None:

@@ -62,6 +62,13 @@ def test_one_that_is_no_text_is_not_up_to_date_and_is_written_anew(folder: Path,
     assert file.read_bytes() == fine
 
 
+def test_a_place_where_they_cannot_be_put_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "schemas").touch()
+
+    ran = run("schemas")
+    assert (ran.code, ran.stderr) == (1, f"error: {tmp_path}/schemas: File exists\n")
+
+
 def test_without_a_schema_of_ones_own_the_built_in_one_becomes_that(run: Run, tmp_path: Path) -> None:
     ran = run("schemas")
 
