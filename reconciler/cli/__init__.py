@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "Put settings, schemas, an example device and workflows into a repository.",
     "validate": "Check every inventory file; print all problems, each with its place and its fix.",
-    "plan": "Show what apply would change. Needs no token and no network.",
+    "plan": "Show what apply would change. Needs no token and asks no API.",
     "apply": "Send the changed fields of the changed devices to the API.",
     "ci": "Plan a pull request, and apply a merged one, in a job of GitHub Actions or GitLab CI.",
     "show": "Print a saved plan.",

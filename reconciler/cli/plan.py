@@ -32,8 +32,8 @@ def plan(
 ) -> int:
     """Show what apply would change, compared with what was last applied.
 
-    Needs no token and no network, and changes nothing. Files that did not move since the last plan, and whose
-    devices are as declared, are not read.
+    Needs no token, asks no API and changes nothing. A state in git is fetched; without the network, the last one
+    fetched is taken. Files that did not move since the last plan, and whose devices are as declared, are not read.
     """
     from reconciler import reconcile
     from reconciler.cli.output import print_plan, write_json
