@@ -49,14 +49,17 @@ def _unknown_fields(settings: Settings, document: Json) -> Iterator[str]:
     known = rules.get("properties", {})
     if rules.get("additionalProperties") is not False or "patternProperties" in rules or not isinstance(known, dict):
         return
-    claims = [("guard.protected", path) for path in settings.guard.protected]
-    claims += [("on_removed.patch", name) for name in settings.on_removed.decommission or ()]
-    claims += [("lifecycle.field", settings.lifecycle.field)] if settings.lifecycle != LifecycleSettings() else []
-    for setting, path in claims:
-        if path.split(".")[0] not in known:
-            meant = near(path.split(".")[0], known)
+    nested = settings.api.nested
+    names = [("api.nested", name) for name in (nested if isinstance(nested, dict) else ())]
+    names += [("on_removed.patch", name) for name in settings.on_removed.decommission or ()]
+    paths = [("guard.protected", path) for path in settings.guard.protected]
+    paths += [("lifecycle.field", settings.lifecycle.field)] if settings.lifecycle != LifecycleSettings() else []
+    claims = [(*claim, claim[1]) for claim in names] + [(*claim, claim[1].split(".")[0]) for claim in paths]
+    for setting, said, name in claims:
+        if name not in known:
+            meant = near(name, known)
             hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}"
-            yield f"{setting} has {path!r}, which the schema does not know; {hint}"
+            yield f"{setting} has {said!r}, which the schema does not know; {hint}"
 
 
 def irremovable(

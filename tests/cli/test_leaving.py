@@ -190,6 +190,11 @@ def test_a_secret_in_the_patch_is_sent_and_never_shown(
             '[guard]\nprotected = ["configuration.x", "staus"]\n',
             "guard.protected has 'staus', which the schema does not",
         ),
+        (
+            '[api.nested]\ncustom_fields = "merge"\nconfigration = "merge"\n',
+            "api.nested has 'configration', which the schema does not know; did you mean configuration?",
+        ),
+        ('[api.nested]\n"configuration.channel" = "merge"\n', "api.nested has 'configuration.channel', which the"),
     ],
 )
 def test_settings_and_schema_must_know_the_same_fields_and_stations(
