@@ -371,11 +371,14 @@ class EntryKind(StrEnum):
     """What a journal entry says; in brackets the keys of its `data`."""
 
     RUN = "run"
-    """An apply began [command, by, host, pid, commit, url, server, version, digest, allowed]."""
+    """An apply began [command, by, host, pid, url, version, commit, server, digest, allowed].
+
+    Or a recovery, of answers that the run `recovered` got [command, by, host, pid, url, version, recovered].
+    """
     INTENT = "intent"
     """A PUT is about to be sent [action, fields [{path, before?, after?}], body, replaces?]."""
     APPLIED = "applied"
-    """[status, attempts, late?]."""
+    """[status, attempts, late?]; or, of fields that are only given up: nothing was sent [fields, as of an intent]."""
     DIVERGENT = "divergent"
     """[status, attempts, divergence [{path, sent?, echoed?}], late?]."""
     ACCEPTED = "accepted"
