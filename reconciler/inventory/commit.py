@@ -58,7 +58,7 @@ def is_shallow(root: Path) -> bool:
 
 
 def since(root: Path, commit: str, earlier: str, most: int) -> tuple[str, ...]:
-    """The commits from `commit` back to `earlier`, both included, by way of first parents: `most` of them at most."""
+    """`commit` and those before it, by way of first parents, back to `earlier`: the last `most`, and `earlier`."""
     if not SHA.fullmatch(commit) or not SHA.fullmatch(earlier):
         return (commit,)
     limit = f"--max-count={most}"
