@@ -7,7 +7,7 @@ from datetime import date
 
 from reconciler.canonical import canonical
 from reconciler.model import ABSENT, Json, Layer
-from reconciler.pointer import get, join, patched
+from reconciler.pointer import get, join, patched, related
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ def overlaps(one: Layer, other: Layer, rules: ListRules) -> Iterable[tuple[str, 
     """Where two layers disagree, whichever comes last: the pointer, and where each says so in its file."""
     for path, value, place in leaves(one):
         for above, against, there in leaves(other):
-            related = path == above or path.startswith(above + "/") or above.startswith(path + "/")
-            if related and not (path == above and (path in rules or canonical(value) == canonical(against))):
+            agree = path == above and (path in rules or canonical(value) == canonical(against))
+            if related(path, above) and not agree:
                 yield path, place, there
     if one.manage and other.manage and one.manage != other.manage:
         yield "/$manage", one.pointer + "/$manage", other.pointer + "/$manage"

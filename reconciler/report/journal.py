@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.change_json import device_to_json
 from reconciler.model import ABSENT, DeviceState, Entry, Json, Serial, Snapshot, Value
-from reconciler.pointer import join
+from reconciler.pointer import join, related
 from reconciler.printable import dotted, printable
 
 FORMAT_VERSION = 1
@@ -188,10 +188,7 @@ def _with_flagged(hidden: Hidden, data: Mapping[str, Json]) -> Hidden:
     flagged = [item["path"] for item in _items(data.get("fields")) if item.get("sensitive")]
     if not flagged:
         return hidden
-    return lambda path: (
-        hidden(path)
-        or any((path + "/").startswith(secret + "/") or secret.startswith(path + "/") for secret in flagged)
-    )
+    return lambda path: hidden(path) or any(related(path, secret) for secret in flagged)
 
 
 def _items(value: Json) -> list[dict[str, Any]]:
