@@ -24,14 +24,6 @@ class ListRules:
         return bool(self.sets or self.keyed)
 
 
-def resolved(layers: Iterable[Layer], rules: ListRules, today: date) -> dict[str, Json]:
-    """The fields that `layers`, lowest first, make together."""
-    fields: dict[str, Json] = {}
-    for layer in layers:
-        fields = laid(fields, layer, rules, today)
-    return fields
-
-
 def laid(below: Mapping[str, Json], layer: Layer, rules: ListRules, today: date) -> dict[str, Json]:
     """`below` with one more layer on top: what it unsets goes, its values come, its overrides of the day come last.
 
