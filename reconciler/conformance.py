@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 from reconciler.config import Settings
 from reconciler.errors import ConfigError, InventoryError, PlanFileError
@@ -34,6 +35,12 @@ def marked(settings: Settings) -> Marks:
             raise InventoryError([problem])
         case _:
             return Marks()
+
+
+def schema_at(path: Path, name: str) -> Schema | Finding | Problem:
+    """The schema at `path`, called `name` in messages, made to check by; or what is wrong with it."""
+    found = read_schema(path, name)
+    return found if isinstance(found, Problem) else compiled(found, name)
 
 
 def check_settings(settings: Settings, document: Json) -> None:
@@ -139,8 +146,7 @@ def _left(change: Change, device: Device | None, state: DeviceState | None) -> C
 def _schema(settings: Settings) -> Schema:
     path = settings.schema or packaged_path("device")
     name = display(settings.root, path)
-    found = read_schema(path, name)
-    schema = found if isinstance(found, Problem) else compiled(found, name)
+    schema = schema_at(path, name)
     if isinstance(schema, Schema):
         return schema
     raise InventoryError([schema] if isinstance(schema, Problem) else locate([schema], {name: path}))

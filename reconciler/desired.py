@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from reconciler.config import Settings
-from reconciler.conformance import check_settings
+from reconciler.conformance import check_settings, schema_at
 from reconciler.errors import ConfigError, InventoryError, Usage
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
-from reconciler.inventory.compile import Schema, compiled
+from reconciler.inventory.compile import Schema
 from reconciler.inventory.document import MORE, Finding
 from reconciler.inventory.files import display
 from reconciler.inventory.locate import capped, locate, news
@@ -51,8 +51,7 @@ def validate(
     today = today or datetime.now(UTC).date()
     schema_path = settings.schema or packaged_path("device")
     schema_name = display(settings.root, schema_path)
-    document = read_schema(schema_path, schema_name)
-    schema = document if isinstance(document, Problem) else compiled(document, schema_name)
+    schema = schema_at(schema_path, schema_name)
     rules = marks(schema.document) if isinstance(schema, Schema) else Marks()
     lists = ListRules(rules.merged_sets, rules.merged_by)
 
