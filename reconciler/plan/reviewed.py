@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.canonical import canonical
-from reconciler.model import ABSENT, Action, Change, DeviceState, FieldChange, Plan, Serial, Value
+from reconciler.model import ABSENT, Action, Change, DeviceState, FieldChange, Plan, Serial
+from reconciler.plan.news import same
 from reconciler.pointer import get, split
 
 
@@ -75,7 +75,7 @@ def _holds(reviewed: Change, change: Change, field: FieldChange) -> bool:
     return any(
         other.path == field.path
         and other.sensitive == field.sensitive
-        and (field.sensitive or (_same(other.before, field.before) and _same(other.after, field.after)))
+        and (field.sensitive or (same(other.before, field.before) and same(other.after, field.after)))
         for other in reviewed.fields
     )
 
@@ -86,12 +86,4 @@ def _on_its_way(field: FieldChange, state: DeviceState, merged: Callable[[str], 
     name, *inside = split(field.path)
     if field.after is ABSENT and (not inside or merged(name)):
         return False  # a body that does not name it says nothing about it
-    return any(
-        name in held and _same(get(held, field.path), field.after) for held in (state.unknown.body, state.fields)
-    )
-
-
-def _same(one: Value, other: Value) -> bool:
-    if one is ABSENT or other is ABSENT:
-        return one is other
-    return canonical(one) == canonical(other)
+    return any(name in held and same(get(held, field.path), field.after) for held in (state.unknown.body, state.fields))

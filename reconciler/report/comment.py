@@ -11,7 +11,7 @@ import click
 
 from reconciler.model import Plan
 from reconciler.printable import printable
-from reconciler.report.guards import guards_table
+from reconciler.report.guards import guards_table, verdict
 from reconciler.report.lines import whole
 from reconciler.report.markdown import diff_marked, fenced
 from reconciler.report.text import merges_of, plan_lines, summary_line
@@ -47,9 +47,8 @@ def plan_summary(plan: Plan, *, name: str, url: str, artifact: str, most: int = 
         rules = ", ".join(f"`{refusal.rule}`" for refusal in plan.refusals)
         parts += [f"**Refused by {rules}: it will not be applied like this.**", ""]
     if plan.guards:
-        refused = len(plan.refusals)
-        verdict = f"{refused} of {len(plan.guards)} refuse" if refused else f"all {len(plan.guards)} pass"
-        parts += _details(f"Guards: {verdict}", _cut([*guards_table(plan.guards)], GUARDS), opened=bool(refused))
+        table = _cut([*guards_table(plan.guards)], GUARDS)
+        parts += _details(f"Guards: {verdict(plan.guards)}", table, opened=bool(plan.refusals))
     if plan.changes or plan.standing or plan.observed or plan.paused:
         folded = _lines(plan_lines(plan, refusals=False))
         parts += _details("Changes, by what causes them", _cut(folded, FOLDED), opened=True)

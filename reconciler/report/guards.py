@@ -25,9 +25,9 @@ def guards_text(checks: Sequence[GuardCheck]) -> Iterator[str]:
         for check in checks
         if check.passed and check.rule not in QUIET and not (check.rule in COUNTED and check.limit is None)
     ]
-    verdict = [f"refused by {', '.join(refusing)}"] if refusing else []
+    refused = [f"refused by {', '.join(refusing)}"] if refusing else []
     # A part is never broken inside: its blanks are hidden from the wrapping.
-    parts = [part.replace(" ", "\0") for part in (*verdict, *heard)]
+    parts = [part.replace(" ", "\0") for part in (*refused, *heard)]
     lines = textwrap.wrap("Guards:\0" + " · ".join(parts), WIDTH, break_long_words=False, break_on_hyphens=False)
     lines = [line for line in lines if line != "·"]  # a part that fills its line leaves it one of its own
     for number, line in enumerate(lines):
@@ -36,6 +36,12 @@ def guards_text(checks: Sequence[GuardCheck]) -> Iterator[str]:
             yield style("Guards:", bold=True) + text.removeprefix("Guards:")
         else:
             yield f"  {text}"
+
+
+def verdict(checks: Sequence[GuardCheck]) -> str:
+    """How many refuse, or that all pass."""
+    refusing = sum(not check.passed for check in checks)
+    return f"{refusing} of {len(checks)} refuse" if refusing else f"all {len(checks)} pass"
 
 
 def refusals_text(checks: Sequence[GuardCheck]) -> Iterator[str]:

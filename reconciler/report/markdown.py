@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from reconciler.model import Plan
-from reconciler.report.guards import guards_table
+from reconciler.report.guards import guards_table, verdict
 from reconciler.report.text import plan_lines, summary_line
 
 LIMIT = 60_000
@@ -26,16 +26,11 @@ def plan_markdown(plan: Plan, *, full: bool = False) -> str:
     if plan.guards:
         text = "\n".join(guards_table(plan.guards))
         opened = " open" if plan.refusals else ""
-        head = f"<details{opened}><summary>Guards: {_verdict(plan)}</summary>"
+        head = f"<details{opened}><summary>Guards: {verdict(plan.guards)}</summary>"
         lines += [head, "", *fenced(text), "", "</details>", ""]
     if plan.digest:
         lines += [f"<sub>digest {plan.digest[:12]} · state revision {plan.revision}</sub>", ""]
     return "\n".join(lines)
-
-
-def _verdict(plan: Plan) -> str:
-    refused = len(plan.refusals)
-    return f"{refused} of {len(plan.guards)} refuse" if refused else f"all {len(plan.guards)} pass"
 
 
 def diff_marked(text: str) -> Iterator[str]:
