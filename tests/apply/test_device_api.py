@@ -69,6 +69,7 @@ def _api(
     *,
     body: Literal["plain", "data-string"] = "plain",
     timeout: float = 2.0,
+    connect_timeout: float | None = None,
     token: Token = Token("s3cr3t"),  # noqa: B008 - it does not change
 ) -> DeviceApi:
     return DeviceApi(
@@ -78,7 +79,7 @@ def _api(
         auth_scheme="Bearer",
         body=body,
         timeout=timeout,
-        connect_timeout=timeout,
+        connect_timeout=connect_timeout or timeout,
         max_answer_bytes=CAP,
         concurrency=2,
     )
@@ -287,6 +288,18 @@ def test_a_server_that_accepts_too_late_got_nothing() -> None:
     """TLS to one that never says hello: no request has left when the time is over."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         [answer], _, _ = put(hang_up, base=f"https://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
+
+    assert isinstance(answer, NotSent)
+    assert "timed out" in answer.reason
+
+
+def test_a_connection_takes_no_longer_than_its_request_may() -> None:
+    async def main(base_url: str) -> Answer | NotSent | NoAnswer:
+        async with asyncio.timeout(20), _api(base_url, timeout=0.2, connect_timeout=60) as api:
+            return await api.put(AP, {})
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        answer = asyncio.run(main(f"https://127.0.0.1:{silent.getsockname()[1]}"))
 
     assert isinstance(answer, NotSent)
     assert "timed out" in answer.reason

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, TypeVar, TypeVarTuple
 
 import pytest
@@ -106,6 +107,7 @@ class World:
     wall: float = 0.0
     latency: float = 0.0
     jitter: float = 0.0
+    ahead: int = 0
     under_way: list[int] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
     lasted: float = 0.0
@@ -156,6 +158,7 @@ class World:
             clock=Clock(lambda: self.wall + loop.time() - began, lambda: self.jitter),
             run_id="run",
             tempo=self.tempo,
+            ahead=self.ahead,
             progress=lambda _: None,
         )
         await execution.run()
@@ -184,10 +187,8 @@ def test_the_first_request_goes_alone() -> None:
     assert log.index("applied A") < log.index("put B")
 
 
-@pytest.mark.parametrize(("rate", "ready"), [(1.0, 1), (8.0, 3), (1e6, 8)])
-def test_no_more_intents_than_the_pace_asks_for_wait_for_their_turn(rate: float, ready: int) -> None:
-    tempo = replace(TEMPO, rate_per_second=rate, burst=1)
-    world = World(tempo=tempo, latency=0.1 / rate, append=lambda _: time.sleep(0.01))
+def most_waiting(world: World) -> int:
+    """How many intents at most wait for their turn while a request leaves, of a run of twenty devices."""
     waiting: list[int] = []
 
     def count(_: Stop) -> None:
@@ -196,10 +197,24 @@ def test_no_more_intents_than_the_pace_asks_for_wait_for_their_turn(rate: float,
 
     world.on_put = count
     world.run(*(f"AP-{number:02}" for number in range(20)))
-
-    assert max(waiting) <= ready
-    assert max(waiting) > 0 or rate == 1
     assert set(world.kinds().values()) == {"Applied"}
+    return max(waiting)
+
+
+@pytest.mark.parametrize(("rate", "ready"), [(1.0, 1), (8.0, 3), (1e6, 8)])
+def test_no_more_intents_than_the_pace_asks_for_wait_for_their_turn(rate: float, ready: int) -> None:
+    tempo = replace(TEMPO, rate_per_second=rate, burst=1)
+    most = most_waiting(World(tempo=tempo, latency=0.1 / rate, append=lambda _: time.sleep(0.01)))
+
+    assert most <= ready
+    assert most > 0 or rate == 1
+
+
+def test_a_slow_state_is_given_as_many_intents_ahead_as_it_asks_for() -> None:
+    tempo = replace(TEMPO, rate_per_second=1, burst=1)
+
+    assert most_waiting(World(tempo=tempo, latency=0.1)) <= 1
+    assert most_waiting(World(tempo=tempo, latency=0.1, ahead=6)) in {6, 7}
 
 
 def test_a_burst_leaves_at_once_and_what_sends_nothing_waits_for_no_slot() -> None:
@@ -471,6 +486,17 @@ def test_a_retry_waits_for_its_back_off_and_for_its_turn() -> None:
     assert slow.sent_at[1] - slow.sent_at[0] >= 9.9
     assert late.sent_at[1] - late.sent_at[0] >= 0.4
     assert late.sent_at[2] - late.sent_at[1] >= 0.8
+
+
+def test_retry_after_wins_over_the_back_off() -> None:
+    world = World(jitter=0.9, tempo=replace(TEMPO, backoff_base=60))
+    world.replies["A"] = [status(503, "2"), status(503)]
+    world.run("A")
+
+    asked, guessed = (later - earlier for earlier, later in pairwise(world.sent_at))
+    assert asked == pytest.approx(2)
+    assert guessed == pytest.approx(54)
+    assert world.kinds() == {"A": "Applied"}
 
 
 def test_retry_after_holds_every_worker() -> None:

@@ -141,6 +141,13 @@ def test_what_is_unknown_ends_when_all_its_fields_are_given_up_and_not_before() 
     assert state_after(*waiting, unsent(name=ABSENT)) == DeviceState({"status": "active"}, unknown=GIVEN_UP)
     assert state_after(*waiting, unsent(status=ABSENT)) == DeviceState({"name": "Lobby"})
 
+    both = [*ADOPTED, intent(name="Hall", status="retired"), unknown()]
+    half = state_after(*both, unsent(status=ABSENT))
+    assert half is not None
+    assert half.unknown is not None
+    assert half.unknown.body == {"name": "Hall", "status": "retired"}
+    assert state_after(*both, unsent(name=ABSENT, status=ABSENT)) == DeviceState({})
+
 
 @pytest.mark.parametrize("end", [released(), forgotten()], ids=lambda draft: draft.kind)
 def test_a_released_or_forgotten_device_is_gone_with_all_that_was_open(end: Draft) -> None:
