@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import jsonschema_rs
+import pytest
 from conftest import Declare, Run
 
 from reconciler.inventory.schema import packaged_schema
@@ -88,6 +89,18 @@ def test_show_refuses_what_is_no_plan(run: Run, tmp_path: Path) -> None:
         ran = run("show", file)
         assert ran.code == 1
         assert ran.stderr.startswith(f"error: {file}: ")
+
+
+@pytest.mark.parametrize("value", ["1e999", "NaN", '"\\ud800"'])
+def test_what_no_plan_can_say_is_no_plan(value: str, declare: Declare, run: Run, tmp_path: Path) -> None:
+    declare("a.yaml", serial_number="AP-1", status="active")
+    run("plan", "--out", "p.json")
+    text = (tmp_path / "p.json").read_text()
+    assert '"after": "active"' in text
+    (tmp_path / "p.json").write_text(text.replace('"after": "active"', f'"after": {value}'))
+
+    ran = run("show", "p.json")
+    assert (ran.code, ran.stderr) == (1, "error: p.json: not JSON; make one with: reconciler plan --out FILE\n")
 
 
 def test_a_target_narrows_the_plan(declare: Declare, run: Run) -> None:
