@@ -40,10 +40,11 @@ class Stage:
     def said(self, now: float) -> str:
         """How far it is: `40 of 2,000 devices, 4.0/s, 1 not applied, 3 retried, about 8 min left`."""
         elapsed = now - self.began
+        unit = self.unit.removesuffix("s") if self.total == 1 else self.unit
         if not self.done:
-            started = f"{self.total:,} {self.unit}" if self.total else ""
+            started = f"{self.total:,} {unit}" if self.total else ""
         else:
-            started = f"{self.done:,}{f' of {self.total:,}' if self.total else ''} {self.unit}"
+            started = f"{self.done:,}{f' of {self.total:,}' if self.total else ''} {unit}"
         rate = self.done / elapsed if elapsed > 0 else 0.0
         parts = [started.strip() or f"{elapsed:.0f} s"]
         parts += [f"{rate:,.1f}/s"] if rate else []

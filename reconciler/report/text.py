@@ -73,7 +73,8 @@ def summary_line(plan: Plan) -> str:
         return style("Plan:", bold=True) + f" {', '.join(parts)}. {unchanged}."
     one = plan.unchanged == 1
     if standing := len({item.serial for item in plan.standing}):
-        state = f"{standing:,} of {plan.unchanged:,} devices do not stand as declared"
+        who = "The one device" if one else f"{standing:,} of {plan.unchanged:,} devices"
+        state = f"{who} do{'es' if standing == 1 else ''} not stand as declared"
     elif aside:
         state = f"{plan.unchanged:,} device{' is' if one else 's are'} as declared"
     else:

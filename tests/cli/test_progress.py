@@ -38,6 +38,15 @@ def test_it_says_how_far_a_stage_is_how_fast_and_how_long_it_will_take() -> None
     assert watch.stages == []
 
 
+def test_of_one_device_it_speaks_as_of_one() -> None:
+    stage = Stage("apply", 1, "devices", 0.0)
+
+    assert stage.said(10.0) == "1 device"
+    stage.advance(1)
+    assert stage.said(10.0) == "1 of 1 device, 0.1/s"
+    assert Stage("read", 2, "files", 0.0, done=1).said(10.0) == "1 of 2 files, 0.1/s, about 10 s left"
+
+
 def test_what_is_left_is_not_told_from_the_first_few_of_many() -> None:
     stage = Stage("read", 7_224, "files", 0.0, done=14)
 

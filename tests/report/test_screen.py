@@ -218,7 +218,7 @@ def test_observed_devices_are_folded_and_never_look_like_what_is_sent() -> None:
     [
         (2, 0, 0, "No changes. 9 devices are as declared, 2 observed and different."),
         (0, 1, 0, "No changes. 9 devices are as declared, 1 paused."),
-        (2, 1, 1, "No changes. 1 of 9 devices do not stand as declared, 2 observed and different, 1 paused."),
+        (2, 1, 1, "No changes. 1 of 9 devices does not stand as declared, 2 observed and different, 1 paused."),
         (0, 0, 0, "No changes. All 9 devices are as declared."),
     ],
 )

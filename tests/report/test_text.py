@@ -1,10 +1,11 @@
 import click
+import pytest
 from examples import AP, PLACE, Fleet, applied, desired, unanswered
 
 from reconciler.model import ABSENT, DeviceState, Divergence, GuardCheck, Plan, Serial, Snapshot, Standing
 from reconciler.plan.diff import diff
 from reconciler.plan.marks import Marks
-from reconciler.report.text import SCREEN, plan_text
+from reconciler.report.text import SCREEN, plan_text, summary_line
 
 
 def text(new: Fleet, old: Fleet | Snapshot, *, full: bool = False, marks: Marks | None = None) -> list[str]:
@@ -99,6 +100,16 @@ def test_what_stands_and_what_is_refused_is_part_of_the_plan() -> None:
     assert "unconfirmed AP-2: name, vlan accepted by the server, never shown" in lines
     assert "refused by protected: no" in lines
     assert lines[-2:] == ["No changes. 2 of 3 devices do not stand as declared.", "Guards: refused by protected"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "says"),
+    [(1, "The one device does not stand as declared."), (2, "1 of 2 devices does not stand as declared.")],
+)
+def test_a_fleet_of_one_is_spoken_of_as_one(devices: int, says: str) -> None:
+    plan = Plan("lineage", 7, (), devices, standing=(Standing(AP, (), ("name",)),))
+
+    assert click.unstyle(summary_line(plan)) == f"No changes. {says}"
 
 
 def test_a_value_cannot_reach_the_terminal_raw() -> None:
