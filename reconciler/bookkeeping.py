@@ -139,8 +139,13 @@ def _head(settings: Settings, backend: Backend) -> Head:
     found = backend.head()
     check_lineage(found, settings.lineage, settings.state)
     if not found.lineage:
-        raise StateMissing(f"there is no state at {settings.state} yet; the first apply creates it")
+        raise StateMissing(missing(settings))
     return found
+
+
+def missing(settings: Settings) -> str:
+    """What is said where no state exists yet."""
+    return f"there is no state at {settings.state} yet; the first apply creates it"
 
 
 def _backend(settings: Settings) -> Backend:

@@ -42,8 +42,10 @@ def list_(options: Globals, form: str) -> None:
         click.echo(list_json(snapshot, bookkeeping.frozen(settings)))
     elif snapshot.devices:
         click.echo(list_text(snapshot, bookkeeping.frozen(settings)))
-    else:
+    elif snapshot.lineage:
         click.echo(f"No devices in the state ({settings.state}).", err=True)
+    else:
+        click.echo(f"No devices: {bookkeeping.missing(settings)}.", err=True)
 
 
 @state.command()

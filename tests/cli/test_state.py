@@ -73,11 +73,22 @@ def test_list_as_json_keeps_its_schema(run: Run, backend: SqliteBackend) -> None
     assert document["devices"][3] == {"serial": "AP-0004", "fields": 0, "standing": "unknown"}
 
 
-def test_without_a_state_there_are_no_devices_and_none_is_created(run: Run, tmp_path: Path) -> None:
+def test_a_state_without_devices_is_told_from_none(backend: SqliteBackend, run: Run) -> None:
+    for serial in backend.read().devices:
+        assert run("state", "forget", serial, "--auto-approve").code == 0
     ran = run("state", "list")
 
     assert (ran.code, ran.stdout) == (0, "")
     assert ran.stderr == "No devices in the state (sqlite:.reconciler/state.db).\n"
+
+
+def test_without_a_state_there_are_no_devices_and_none_is_created(run: Run, tmp_path: Path) -> None:
+    ran = run("state", "list")
+
+    assert (ran.code, ran.stdout) == (0, "")
+    assert (
+        ran.stderr == "No devices: there is no state at sqlite:.reconciler/state.db yet; the first apply creates it.\n"
+    )
     assert not (tmp_path / ".reconciler").exists()
     assert json.loads(run("state", "list", "--format", "json").stdout)["devices"] == []
 
