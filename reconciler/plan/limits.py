@@ -59,12 +59,14 @@ def _releases(change: Change) -> bool:
 def _share(word: str, count: int, limit: float, total: int, floor: int) -> GuardCheck:
     share = count * 100 / total if total else 100.0 * bool(count)
     rule = f"max_{word}_pct"
-    if count > floor and count * 100 > limit * total:
+    above = count * 100 > limit * total
+    if above and count > floor:
         verb = COUNTED[word]
         message = f"the plan would {verb} {count:,} of {total:,} devices ({share:.3g} %); the limit is {limit:g} %"
         return _refused(rule, message, share, limit)
     said = f"{count:,} of {total:,} {word} ({share:.3g} %, limit" if count else f"0 {word} (limit"
-    return _passed(rule, f"{said} {limit:g} %)", share, limit)
+    why = f" beyond the floor of {floor:,}" if above else ""
+    return _passed(rule, f"{said} {limit:g} %{why})", share, limit)
 
 
 def _absolute(word: str, count: int, limit: int | None) -> GuardCheck:

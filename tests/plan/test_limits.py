@@ -53,6 +53,18 @@ def test_a_percentage_refuses_more_than_the_floor_and_more_than_its_share(
     assert (checks["max_changed_pct"].limit, checks["max_released_pct"].limit) == limit
 
 
+def test_what_passes_for_its_floor_alone_says_so() -> None:
+    settings = GuardSettings(max_changed_pct=30, max_released_pct=5, floor=10)
+
+    def said(updates: int, total: int) -> str:
+        return checked(plan({Action.UPDATE: updates}), settings, total=total)["max_changed_pct"].message
+
+    assert said(1, 2) == "1 of 2 changed (50 %, limit 30 % beyond the floor of 10)"
+    assert said(10, 12) == "10 of 12 changed (83.3 %, limit 30 % beyond the floor of 10)"
+    assert said(3, 10) == "3 of 10 changed (30 %, limit 30 %)"
+    assert said(0, 2) == "0 changed (limit 30 %)"
+
+
 @given(actions, st.tuples(limits, limits, limits))
 @example({}, (0, 0, 0))
 @example({Action.UPDATE: 1, Action.RELEASE: 1, Action.ADOPT: 1}, (0, 0, 0))
