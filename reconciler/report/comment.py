@@ -50,7 +50,8 @@ def plan_summary(plan: Plan, *, name: str, url: str, artifact: str, most: int = 
         table = _cut([*guards_table(plan.guards)], GUARDS)
         parts += _details(f"Guards: {verdict(plan.guards)}", table, opened=bool(plan.refusals))
     if plan.changes or plan.standing or plan.observed or plan.paused:
-        folded = _lines(plan_lines(plan, refusals=False))
+        everything = f"More is below; the artifact {artifact} has everything."
+        folded = _lines(plan_lines(plan, refusals=False, more=everything))
         parts += _details("Changes, by what causes them", _cut(folded, FOLDED), opened=True)
         if _lines(plan_lines(plan, full=True, refusals=False)) != folded:
             room = most - REST - _size("\n".join(parts))

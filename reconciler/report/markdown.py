@@ -10,6 +10,7 @@ from reconciler.report.text import plan_lines, summary_line
 
 LIMIT = 60_000
 """Characters of the plan; what a comment or a summary takes, with room for the rest."""
+MORE = "reconciler plan --full shows every device and every field."
 
 
 def plan_markdown(plan: Plan, *, full: bool = False) -> str:
@@ -19,7 +20,7 @@ def plan_markdown(plan: Plan, *, full: bool = False) -> str:
         rules = ", ".join(refusal.rule for refusal in plan.refusals)
         lines += [f"**Refused by a guard ({rules}): apply will not run.**", ""]
     if plan.changes or plan.standing or plan.observed or plan.paused:
-        text = "\n".join(diff_marked(_bare("\n".join(plan_lines(plan, full=full)))))
+        text = "\n".join(diff_marked(_bare("\n".join(plan_lines(plan, full=full, more=MORE)))))
         if len(text) > LIMIT:
             text = text[:LIMIT].rpartition("\n")[0] + "\n… cut here; reconciler plan --full shows all"
         lines += ["<details open><summary>Changes</summary>", "", *fenced(text), "", "</details>", ""]

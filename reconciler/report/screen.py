@@ -53,8 +53,11 @@ def full_lines(changes: Sequence[Change], merges: Merges) -> Iterator[str]:
             yield ""
 
 
-def screen_lines(changes: Sequence[Change], merges: Merges, room: int) -> Iterator[str]:
-    """The changes folded, on about `room` lines: causes, adoptions, the other groups and devices, what is left out."""
+def screen_lines(changes: Sequence[Change], merges: Merges, room: int, more: str = MORE) -> Iterator[str]:
+    """The changes folded, on about `room` lines: causes, adoptions, the other groups and devices, what is left out.
+
+    `more` says where all of it is.
+    """
     adopted = sum(action is Action.ADOPT for action in actions(changes))
     detailed = adopted <= DETAILED_ADOPTIONS
     told = [changes[at] for at, action in enumerate(actions(changes)) if detailed or action is not Action.ADOPT]
@@ -77,7 +80,7 @@ def screen_lines(changes: Sequence[Change], merges: Merges, room: int) -> Iterat
             yield from parts[-1].lines
     left = "; ".join(part.left for part in parts if part.left)
     if any(part.more for part in parts):
-        yield style(f"Left out: {left}. {MORE}", bold=True) if left else style(MORE, dim=True)
+        yield style(f"Left out: {left}. {more}", bold=True) if left else style(more, dim=True)
         yield ""
 
 

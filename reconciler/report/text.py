@@ -32,8 +32,13 @@ def plan_text(plan: Plan, *, full: bool = False, refusals: bool = True) -> str:
     return "\n".join([*plan_lines(plan, full=full, refusals=refusals, below=len(guards)), *guards])
 
 
-def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: int = 0) -> Iterator[str]:
-    """The plan without the last section, of what the guards found, which takes `below` lines."""
+def plan_lines(
+    plan: Plan, *, full: bool = False, refusals: bool = True, below: int = 0, more: str = MORE
+) -> Iterator[str]:
+    """The plan without the last section, of what the guards found, which takes `below` lines.
+
+    `more` tells whoever does not see all where it is.
+    """
     merges = merges_of(plan)
     head = [f"Only devices that match: {_cut(', '.join(plan.targets), full=full)}"] if plan.targets else []
     head += legend(set(actions(plan.changes))) if plan.changes else []
@@ -44,11 +49,11 @@ def plan_lines(plan: Plan, *, full: bool = False, refusals: bool = True, below: 
     else:
         room = SCREEN - len(head) - len(tail) - below
         aside = OBSERVED if plan.observed else 0
-        changes = screen_lines(plan.changes, merges, max(LEAST, room - aside))
-        observed = screen_lines(plan.observed, merges, aside - 1)
+        changes = screen_lines(plan.changes, merges, max(LEAST, room - aside), more)
+        observed = screen_lines(plan.observed, merges, aside - 1, more)
     yield from head
     yield from changes
-    yield from _observed(observed)
+    yield from _observed(observed, more)
     yield from tail
 
 
@@ -83,9 +88,9 @@ def summary_line(plan: Plan) -> str:
     return style("No changes.", bold=True) + f" {', '.join([state, *differ, *aside[len(differ) :]])}."
 
 
-def _observed(lines: Iterable[str]) -> Iterator[str]:
+def _observed(lines: Iterable[str], more: str) -> Iterator[str]:
     """Set apart, and with no symbol at the start of a line, so that nobody takes them for what is sent."""
-    quoted = [f"  | {line}" for line in lines if line and unstyle(line) != MORE]
+    quoted = [f"  | {line}" for line in lines if line and unstyle(line) != more]
     if quoted:
         yield style("Observed, not sent ($manage: observe):", bold=True)
         yield from quoted

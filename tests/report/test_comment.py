@@ -112,6 +112,16 @@ def test_what_does_not_fit_is_left_out_by_whole_devices_and_counted() -> None:
     assert len(re.findall(r"(?m)^\+ AP-\d{4}  ", whole)) >= 2000
 
 
+def test_whoever_reads_a_comment_is_sent_below_and_not_to_an_option() -> None:
+    fleet: dict[str, dict[str, Json]] = {f"AP-{n}": {"name": "x", "place": f"{n}"} for n in range(100)}
+    changes = diff(desired(fleet), applied({}))
+    told = commented(Plan("l", 7, changes, 0, observed=changes, digest="0" * 64))
+
+    assert "More is below; the artifact reconciler-plan has everything.\n" in told
+    assert "<summary>Every device and every field</summary>" in told.partition("More is below")[2]
+    assert "--full" not in told
+
+
 def test_the_order_is_summary_guards_changes_devices() -> None:
     fleet: dict[str, dict[str, Json]] = {f"AP-{n}": {"name": "x"} for n in range(100)}
     changes = diff(desired(fleet), applied({}))

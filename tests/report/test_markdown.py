@@ -53,6 +53,7 @@ def test_a_plan_for_ten_thousand_devices_is_folded() -> None:
 
     assert len(text.splitlines()) < 50
     assert "! 10,000 devices: AP-0, AP-1, " in text
+    assert "\nreconciler plan --full shows every device and every field.\n" in text
 
 
 def test_what_is_observed_is_shown_without_the_colours_of_a_change() -> None:
