@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,15 @@ def run(tmp_path: Path) -> Run:
 def clean_environ() -> dict[str, str]:
     """The least that a program needs to run, the same on every machine."""
     return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONWARNINGS": "error"}
+
+
+def wait_for_commit(sandbox: Sandbox, serial: str) -> None:
+    """Until the device is active there, whether or not this was answered. Fails after half a minute."""
+    for _ in range(3000):
+        if sandbox.device(serial)["status"] == "active":
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{serial} was never changed")
 
 
 def wait_for_line(process: subprocess.Popen[str], words: str) -> None:

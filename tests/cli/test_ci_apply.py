@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, Declare, Ran, Run, clean_environ, wait_for_line
+from conftest import COMMAND, Declare, Ran, Run, clean_environ, wait_for_commit, wait_for_line
 from forge_server import Hub, forge
 
 from reconciler import gitops, reconcile
@@ -347,7 +347,9 @@ def test_a_run_that_is_cancelled_says_how_far_it_came(story: Story, declare: Dec
     """The runner sends SIGINT first, and what is in flight is finished."""
     serials = [f"AP-{number}" for number in range(10, 40)]
     story.sandbox.seed(*serials)
-    story.sandbox.faults("latency=100ms")
+    story.sandbox.faults("latency-after-commit=3s:serial=AP-10")
+    quick = (story.root / "reconciler.toml").read_text()
+    (story.root / "reconciler.toml").write_text("[api]\nrate_per_second = 2\nburst = 1\n")
     for serial in serials:
         declare(f"{serial}.yaml", serial_number=serial, status="active")
     story.reviewed(8, head="d" * 40)
@@ -362,14 +364,18 @@ def test_a_run_that_is_cancelled_says_how_far_it_came(story: Story, declare: Dec
         encoding="utf-8",
     )
     wait_for_line(process, "  200  ")
+    wait_for_commit(story.sandbox, "AP-10")
     process.send_signal(signal.SIGINT)
+    answered = {request.serial for request in story.sandbox.requests("PUT")}
     process.communicate(timeout=60)
     sent = len(story.sandbox.requests("PUT"))
 
-    assert (process.returncode, 1 <= sent < 31) == (130, True)
+    assert (process.returncode, 2 <= sent < 31) == (130, True)
+    assert "AP-10" in {request.serial for request in story.sandbox.requests("PUT")} - answered
     assert "### The apply ended early" in story.outcome
     assert f"{sent} applied, {31 - sent} not attempted" in story.outcome
     assert "### The apply ended early" in story.summary
+    (story.root / "reconciler.toml").write_text(quick)
     assert story.apply(head=merged).code == 0
     assert len(story.sandbox.requests("PUT")) == 31
 
