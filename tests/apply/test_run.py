@@ -154,11 +154,19 @@ def test_a_run_whose_time_is_over_can_still_be_given_up() -> None:
 
 
 def test_signals_are_handled_as_before_once_a_run_is_over() -> None:
+    """Not as Python begins: a loop that ends leaves that behind by itself."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [*map(signal.getsignal, numbers)]
-    carried(Api(lambda _: None), [])
 
-    assert [*map(signal.getsignal, numbers)] == before
+    def handler(_number: int, _frame: object) -> None:
+        pass
+
+    before = [signal.signal(number, handler) for number in numbers]
+    try:
+        carried(Api(lambda _: None), [])
+        assert [*map(signal.getsignal, numbers)] == [handler] * 3
+    finally:
+        for number, known in zip(numbers, before, strict=True):
+            signal.signal(number, known)
 
 
 def test_a_run_under_nohup_outlives_its_terminal() -> None:
