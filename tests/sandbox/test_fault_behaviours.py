@@ -74,7 +74,7 @@ def test_a_device_changes_before_or_after_the_wait_which_does_not_hold_a_sandbox
         assert sandbox.device("AP-1")["name"] == held
         assert [put.serial for put in sandbox.requests()] == ["AP-2"]
         began = time.monotonic()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30
     with wire:
         assert wire.recv(100) == b""
     assert caplog.messages == []
@@ -113,7 +113,7 @@ def test_a_dripping_body_is_whole_in_the_end(fresh: Caller, sandbox: Sandbox) ->
 
 
 def test_a_client_that_leaves_a_dripping_answer_does_not_hold_the_sandbox(caplog: pytest.LogCaptureFixture) -> None:
-    with running(seed=["AP-1"], faults=["drip=10ms"]) as sandbox, httpx.Client(trust_env=False) as client:
+    with running(seed=["AP-1"], faults=["drip=1s"]) as sandbox, httpx.Client(trust_env=False) as client:
         caller = Caller(client, sandbox)
         url = f"{sandbox.base_url}/inventory_device_serial_operation/AP-1/"
         with client.stream("PUT", url, headers=caller.headers, json={"name": "x"}) as answer:
@@ -121,7 +121,7 @@ def test_a_client_that_leaves_a_dripping_answer_does_not_hold_the_sandbox(caplog
         assert struck(sandbox) == [("drip",)]
         began = time.monotonic()
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30
     assert caplog.messages == []
 
 
