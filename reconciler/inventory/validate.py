@@ -195,7 +195,7 @@ def _value_finding(spot: Spot, error: "ValidationError", rule: dict[str, Any], *
         _CODES.get(kind.name, "RC410"),
         f"{spot.label} {words}",
         fix or "correct the value; if it is right, change the schema",
-        unquoted=isinstance(kind, Kind.Type) and "string" in kind.types and not secret,
+        unquoted=isinstance(kind, Kind.Type) and "string" in kind.types and value is not None and not secret,
     )
 
 

@@ -45,6 +45,7 @@ def told(tmp_path: Path, text: str, schema: Json = None) -> list[str]:
         ("device-type: x", '2:1 RC401 A.device-type is not a field that the schema knows -> did you mean "device_type"?'),
         ("id: 5", "2:1 RC402 A.id belongs to the server, which sets it by itself -> delete this line"),
         ("name:", "2:6 RC405 A.name is null; expected a string of at least 1 character -> write a value, or delete this line"),
+        ("location: null", "2:11 RC405 A.location is null; expected a string -> write a value, or delete this line"),
         ("model: 05520", '2:8 RC405 A.model is 5520; expected a string -> write it in quotes: "05520"'),
         ("model: true", '2:8 RC405 A.model is true; expected a string -> write it in quotes: "true"'),
         ("tags: a", '2:7 RC405 A.tags is "a"; expected a list -> write it as a list: [a, b]'),
