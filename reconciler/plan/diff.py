@@ -137,6 +137,8 @@ class _Rules:
             paths = tuple(map(join, names))
             self._shapes[names] = paths, tuple(map(self.marks.sensitive, paths))
         paths, sensitive = self._shapes[names]
+        if any(sensitive):
+            sensitive = tuple(map(self.marks.hides, paths, fields.values()))
         count = len(paths)
         found = Columns((ABSENT,) * count, tuple(fields.values()), (None,) * count, sensitive, (False,) * count)
         return Fields(paths, lambda: found)
@@ -209,7 +211,7 @@ class _Rules:
         return self._at(join(name), before, after)
 
     def _at(self, pointer: str, before: Value, after: Value) -> FieldChange:
-        return FieldChange(pointer, before, after, sensitive=self.marks.sensitive(pointer))
+        return FieldChange(pointer, before, after, sensitive=self.marks.hides(pointer, before, after))
 
     def _made(
         self,

@@ -1,10 +1,10 @@
 """What the schema says about single fields, beyond their validity."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.model import Json
-from reconciler.pointer import join, related
+from reconciler.model import ABSENT, Json, Value
+from reconciler.pointer import join, related, split, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,25 @@ class Marks:
     def sensitive(self, pointer: str) -> bool:
         """Whether the value at `pointer` is a secret, holds one, or is part of one."""
         return any(related(pointer, secret) for secret in self.secret)
+
+    def hides(self, pointer: str, *values: Value) -> bool:
+        """Whether any of `values`, which stand at `pointer`, is a secret, holds one, or is part of one."""
+        return any(
+            any(_holds(value, split(secret[len(pointer) :])) for value in values) if within(secret, pointer) else True
+            for secret in self.secret
+            if related(pointer, secret)
+        )
+
+
+def _holds(value: Value, keys: Sequence[str]) -> bool:
+    """Whether there is anything at these keys. What is no mapping, where one should be, may be a misplaced secret."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return value is not ABSENT and value is not None
+        if key not in value:
+            return False
+        value = value[key]
+    return value is not ABSENT
 
 
 def marks(schema: Mapping[str, Json]) -> Marks:

@@ -1,7 +1,7 @@
 import pytest
 
 from reconciler.inventory.schema import packaged_schema
-from reconciler.model import Json
+from reconciler.model import ABSENT, Json, Value
 from reconciler.plan.marks import marks, misplaced
 
 
@@ -29,6 +29,27 @@ def test_a_value_is_sensitive_if_it_is_holds_or_is_part_of_a_secret() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "values", "hidden"),
+    [
+        ("/wifi", [{"ssid": "a"}], False),
+        ("/wifi", [{"ssid": "a"}, {"psk": "b"}], True),
+        ("/wifi", [{"psk": None}], True),
+        ("/wifi", ["hunter2"], True),
+        ("/wifi", [ABSENT, None, {}], False),
+        ("/wifi/ssid", ["a"], False),
+        ("/wifi/psk", ["b"], True),
+        ("/wifi/psk", [ABSENT], False),
+        ("/wifi/psk/0", ["b"], True),
+        ("/name", ["b"], False),
+    ],
+)
+def test_an_object_is_hidden_only_if_it_holds_a_secret(pointer: str, values: list[Value], hidden: bool) -> None:  # noqa: FBT001
+    found = marks({"properties": {"wifi": {"properties": {"psk": {"writeOnly": True}}}}})
+
+    assert found.hides(pointer, *values) is hidden
 
 
 def test_the_tags_of_our_own_schema_are_a_set() -> None:
