@@ -289,6 +289,8 @@ def test_only_throttled_means_rejected_and_only_unreachable_means_not_attempted(
     world.run("A", "B", "C")
 
     assert world.kinds() == {"A": "Applied", "B": "Rejected", "C": "NotAttempted"}
+    throttled = world.outcomes[Serial("B")]
+    assert throttled == Rejected(throttled.change, 429, 4, (("", "said so"),))
     assert fold(world.journal).keys() == {"A"}
 
 
