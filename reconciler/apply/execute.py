@@ -211,7 +211,8 @@ class Execution:
         if uncertain:
             return Unknown(task.change, sent, uncertain)
         if again.sent:
-            return Rejected(task.change, again.status or 0, sent, (("", again.reason.removeprefix(f"{again.status} ")),))
+            words = again.reason.removeprefix(f"{again.status} ")
+            return Rejected(task.change, again.status or 0, sent, (("", words),))
         return NotAttempted(task.change, again.reason or self._stop.reason)
 
     async def _near(self, task: Task) -> float | None:
