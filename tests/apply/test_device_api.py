@@ -25,7 +25,7 @@ def put(
     *,
     serial: Serial = AP,
     body: Literal["plain", "data-string"] = "plain",
-    timeout: float = 2.0,
+    timeout: float = 20.0,
     times: int = 1,
     base: str = "",
     together: bool = False,
@@ -68,7 +68,7 @@ def _api(
     base_url: str,
     *,
     body: Literal["plain", "data-string"] = "plain",
-    timeout: float = 2.0,
+    timeout: float = 20.0,
     connect_timeout: float | None = None,
     token: Token = Token("s3cr3t"),  # noqa: B008 - it does not change
 ) -> DeviceApi:
@@ -128,7 +128,7 @@ def test_a_connection_is_used_again() -> None:
 
 def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
     endless = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *([b" "] * 1000), pause=0.05)
-    [answer], requests, _ = put(endless, timeout=0.3)
+    [answer], requests, _ = put(endless, timeout=2.0)
 
     assert isinstance(answer, NoAnswer)
     assert len(requests) == 1
@@ -148,7 +148,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
     ids=["hang-up", "short", "not-http", "huge-header", "gzip", "too-long", "endless-chunks"],
 )
 def test_what_is_no_complete_plain_answer_is_no_answer(serve: Serve) -> None:
-    [answer], requests, _ = put(serve, timeout=0.5)
+    [answer], requests, _ = put(serve, timeout=2.0)
 
     assert isinstance(answer, NoAnswer), answer
     assert len(requests) == 1
