@@ -91,6 +91,7 @@ def test_without_the_network_a_plan_is_made_from_what_was_last_fetched_and_says_
 def test_an_interrupt_from_the_terminal_reaches_git_not_and_loses_no_outcome(
     fleet: Path, remote: Path, sandbox: Sandbox
 ) -> None:
+    (fleet / "reconciler.toml").write_text(f'state = "{URL}"\n[api]\nrate_per_second = 5\nburst = 5\n')
     hook(remote, "pre-receive", "sleep 0.3")
     with subprocess.Popen(
         [COMMAND, "-v", "apply", "--auto-approve"],
@@ -110,7 +111,7 @@ def test_an_interrupt_from_the_terminal_reaches_git_not_and_loses_no_outcome(
         job.stderr.read()
 
     assert job.returncode == 130
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     committed = {str(request.serial) for request in sandbox.requests("PUT") if request.committed}
     assert 0 < len(committed) < 40
     with closing(open_state(URL, fleet)) as state:
