@@ -75,8 +75,10 @@ class Sandbox:
         self._log.clear()
 
     def clear(self) -> None:
-        """Forget all devices, faults and requests."""
+        """Forget all devices, faults and requests, and those that a fault holds up."""
         self.faults()
+        for held_up in self._faults.at_work.copy():
+            held_up.get_loop().call_soon_threadsafe(held_up.cancel)
         self._devices.clear()
         self.forget_requests()
 

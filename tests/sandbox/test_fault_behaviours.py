@@ -63,6 +63,17 @@ def test_a_late_answer_takes_its_time(sandbox: Sandbox, fault: str) -> None:
     assert struck(sandbox) == [(fault.partition("=")[0],)]
 
 
+def test_a_request_that_is_held_up_is_forgotten_with_all_others() -> None:
+    with running(seed=["AP-1"], faults=["latency-after-commit=2s"]) as sandbox, raw(sandbox) as wire:
+        while sandbox.device("AP-1")["name"] != "x":
+            time.sleep(0.01)
+        sandbox.clear()
+        answer = wire.recv(100)
+
+        assert b"200" not in answer
+        assert sandbox.requests() == ()
+
+
 @pytest.mark.parametrize(("fault", "held"), [("latency=60s", ""), ("latency-after-commit=60s", "x")])
 def test_a_device_changes_before_or_after_the_wait_which_does_not_hold_a_sandbox_that_stops(
     client: httpx.Client, caplog: pytest.LogCaptureFixture, fault: str, held: str
