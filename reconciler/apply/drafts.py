@@ -66,16 +66,13 @@ def unsent(task: Task, *, run: str, at: str) -> tuple[Draft, ...]:
 def _result(outcome: Outcome, *, run: str, at: str) -> Draft:
     data: dict[str, Json]
     match outcome:
-        case Applied(_, status, attempts, late):
-            kind, data = EntryKind.APPLIED, {"status": status, "attempts": attempts, **_late(late)}
-        case Divergent(_, status, attempts, found, late):
+        case Applied(_, status, attempts):
+            kind, data = EntryKind.APPLIED, {"status": status, "attempts": attempts}
+        case Divergent(_, status, attempts, found):
             listed: list[Json] = [divergence_to_json(item) for item in found]
-            kind, data = (
-                EntryKind.DIVERGENT,
-                {"status": status, "attempts": attempts, "divergence": listed, **_late(late)},
-            )
-        case Accepted(_, status, attempts, late):
-            kind, data = EntryKind.ACCEPTED, {"status": status, "attempts": attempts, **_late(late)}
+            kind, data = EntryKind.DIVERGENT, {"status": status, "attempts": attempts, "divergence": listed}
+        case Accepted(_, status, attempts):
+            kind, data = EntryKind.ACCEPTED, {"status": status, "attempts": attempts}
         case Rejected(_, status, attempts, reasons):
             words = "; ".join(f"{path}: {text}" if path else text for path, text in reasons)
             kind, data = EntryKind.REJECTED, {"status": status, "attempts": attempts, "reason": words}
@@ -83,11 +80,9 @@ def _result(outcome: Outcome, *, run: str, at: str) -> Draft:
             kind, data = EntryKind.UNKNOWN, {"attempts": attempts, "reason": reason}
         case NotAttempted(_, reason):
             kind, data = EntryKind.NOT_SENT, {"reason": reason}
+    if isinstance(outcome, Applied | Divergent | Accepted) and outcome.late:
+        data["late"] = True
     return Draft(kind, at, run, outcome.change.serial, data)
-
-
-def _late(late: bool) -> dict[str, Json]:  # noqa: FBT001 - as it comes
-    return {"late": True} if late else {}
 
 
 def results(outcome: Outcome, *, run: str, at: str) -> tuple[Draft, ...]:

@@ -45,7 +45,7 @@ class Anew(Exception):
 class Scope:
     """Which inventory is looked at, and when: `today` is the day of overrides, `now` UNIX time in ns.
 
-    `trace` is told why every file is read, and that no index could be kept. `resend`: all fields are to be sent.
+    `trace` is told why every file is read, and that no index could be kept. `resend` is as for plan.diff.
     """
 
     settings: Settings
@@ -125,7 +125,7 @@ class Parts:
 
         Raises Anew if what a layer says was witnessed by a file that does not do so any more.
         """
-        self._same = self._same and not (todo.read or todo.gone or self.tally.problems)
+        self._same = self._same and not (todo.read or todo.gone)
         known = self.index.drop([*todo.gone, *todo.read])
         with self.scope.watch.stage("read", len(todo.read), "files") as advance:
             for survey, files in self._surveys(todo, state):

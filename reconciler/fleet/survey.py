@@ -9,7 +9,7 @@ from reconciler import pointer
 from reconciler.brief import Spot
 from reconciler.canonical import canonical, checksum
 from reconciler.config import Settings
-from reconciler.conformance import check_settings
+from reconciler.conformance import check_settings, schema_at
 from reconciler.desired import misplaced_word
 from reconciler.fleet.changes import Packed, packed
 from reconciler.fleet.compare import Compared, compared
@@ -17,14 +17,14 @@ from reconciler.fleet.held import quiet
 from reconciler.index import Indexed
 from reconciler.inventory import across, resolve
 from reconciler.inventory import validate as fields
-from reconciler.inventory.compile import Schema, compiled
+from reconciler.inventory.compile import Schema
 from reconciler.inventory.document import Candidate, Document, Finding, Place
 from reconciler.inventory.files import display
 from reconciler.inventory.layering import Fact, Layering
 from reconciler.inventory.merge import ListRules
 from reconciler.inventory.origin import origin
 from reconciler.inventory.read import contents, documents
-from reconciler.inventory.schema import packaged_path, read_schema
+from reconciler.inventory.schema import packaged_path
 from reconciler.inventory.yaml_core import places
 from reconciler.model import (
     ABSENT,
@@ -92,8 +92,7 @@ class Surveyor:
         self.survey = Survey()
         path = terms.settings.schema or packaged_path("device")
         name = display(self._root, path)
-        found = read_schema(path, name)
-        schema = found if isinstance(found, Problem) else compiled(found, name)
+        schema = schema_at(path, name)
         self._schema = schema if isinstance(schema, Schema) else None
         self.rules = marks(schema.document) if isinstance(schema, Schema) else Marks()
         if isinstance(schema, Problem):

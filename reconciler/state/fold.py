@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from reconciler.change_json import divergence_from_json, field_from_json
 from reconciler.model import DeviceState, Divergence, Draft, Entry, EntryKind, FieldChange, Intent, Json, Late, Serial
-from reconciler.pointer import join, patched, split
+from reconciler.pointer import join, patched, split, within
 
 _NEVER_ADOPTED = DeviceState(fields={})
 
@@ -83,13 +83,13 @@ def _unsent(state: DeviceState | None, changes: tuple[FieldChange, ...]) -> Devi
     state = state or DeviceState(fields={})
     settled = tuple(change.path for change in changes)
     unknown = state.unknown
-    if unknown and all(_within(change.path, settled) for change in unknown.fields):
+    if unknown and all(_among(change.path, settled) for change in unknown.fields):
         unknown = None
     return DeviceState(
         fields=_after(state, changes),
         unknown=unknown,
-        divergence=tuple(item for item in state.divergence if not _within(item.path, settled)),
-        unconfirmed=frozenset(name for name in state.unconfirmed if not _within(join(name), settled)),
+        divergence=tuple(item for item in state.divergence if not _among(item.path, settled)),
+        unconfirmed=frozenset(name for name in state.unconfirmed if not _among(join(name), settled)),
         late=state.late,
     )
 
@@ -99,8 +99,8 @@ def _still_late(state: DeviceState, sent: Intent) -> Late | None:
     return state.late if state.late and state.late.body == sent.body else None
 
 
-def _within(path: str, pointers: tuple[str, ...]) -> bool:
-    return any(path == pointer or path.startswith(pointer + "/") for pointer in pointers)
+def _among(path: str, pointers: tuple[str, ...]) -> bool:
+    return any(within(path, pointer) for pointer in pointers)
 
 
 def _after(state: DeviceState, changes: Iterable[FieldChange]) -> dict[str, Json]:

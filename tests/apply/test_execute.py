@@ -282,6 +282,31 @@ def test_a_lost_response_is_not_settled_by_a_later_refusal() -> None:
         assert isinstance(world.run("A").outcomes[Serial("A")], Unknown)
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (ok("A"), "applied"),
+        (Answer(200, b'{"serial_number": "A", "vlan": 3}'), "divergent"),
+        (Answer(202, b""), "accepted"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("before", "late"), [([status(503)], True), ([NoAnswer("lost")], True), ([status(429)], False), ([REFUSED], False)]
+)
+def test_an_answer_after_one_that_never_came_is_recorded_as_late(
+    answer: Answer,
+    kind: str,
+    before: list[Reply],
+    late: bool,  # noqa: FBT001
+) -> None:
+    world = World()
+    world.replies["A"] = [*before, answer]
+
+    outcome = world.run("A").journal[-1]
+
+    assert (outcome.kind, outcome.data.get("late", False)) == (kind, late)
+
+
 def test_only_throttled_means_rejected_and_only_unreachable_means_not_attempted() -> None:
     world = World()
     world.replies["B"] = [status(429)] * 4

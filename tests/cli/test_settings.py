@@ -178,31 +178,18 @@ def test_linger_and_timeout_are_how_long_other_values_wait_for_an_unanswered_req
     assert second.at - first.at >= 15
 
 
-def test_other_values_wait_for_an_unanswered_request_though_a_later_attempt_was_answered(
-    configure: Configure, declare: Declare, run: Run
+@pytest.mark.parametrize(
+    ("first", "codes"),
+    [(Told(502), [0]), (Told(0), [3, 0])],
+    ids=["two attempts of one run", "two runs of one attempt"],
+)
+def test_other_values_wait_for_an_unanswered_request_though_a_later_one_with_its_values_was_answered(
+    configure: Configure, declare: Declare, run: Run, first: Told, codes: list[int]
 ) -> None:
-    configure("backoff_ceiling = 0.01", "timeout = 1", "linger = 6")
+    configure(f"attempts = {2 // len(codes)}", "backoff_ceiling = 0.01", "timeout = 1", "linger = 6")
     declare("a.yaml", serial_number="AP-1", status="active")
-    with recording(in_turn(Told(502))) as server:
-        assert run("apply", "--auto-approve", environ=server.environ).code == 0
-        declare("a.yaml", serial_number="AP-1", status="inactive")
-        ran = run("apply", "--auto-approve", environ=server.environ)
-
-    assert ran.code == 0
-    assert "an unanswered request with other values may still arrive: waiting " in ran.stderr
-    first, again, other = server.asked
-    assert again.at - first.at < 6
-    assert other.at - again.at >= 7
-
-
-def test_other_values_wait_for_the_request_of_a_run_that_died_though_it_was_sent_again(
-    configure: Configure, declare: Declare, run: Run
-) -> None:
-    declare("a.yaml", serial_number="AP-1", status="active")
-    with recording(in_turn(Told(0))) as server:
-        configure("attempts = 1", "timeout = 1", "linger = 6")
-        assert run("apply", "--auto-approve", environ=server.environ).code == 3
-        assert run("apply", "--auto-approve", environ=server.environ).code == 0
+    with recording(in_turn(first)) as server:
+        assert [run("apply", "--auto-approve", environ=server.environ).code for _ in codes] == codes
         declare("a.yaml", serial_number="AP-1", status="inactive")
         assert run("apply", "--auto-approve", environ=server.environ).code == 0
 
