@@ -4,51 +4,33 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import fields as fields_of
-from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.config import Settings
-from reconciler.conformance import check_plan, marked
-from reconciler.desired import Validated, desired_state, validate
+from reconciler.desired import Validated, validate
 from reconciler.errors import (
     ConfigError,
     LeaseLost,
-    LineageMismatch,
-    Refused,
-    StalePlan,
     StateError,
 )
 from reconciler.fleet.parts import Scope
 from reconciler.fleet.sweep import Inquiry, Swept, sweep
 from reconciler.model import (
     Applied,
-    Change,
-    DeviceState,
     Draft,
-    GuardCheck,
     Outcome,
     Plan,
     Problem,
-    Serial,
-    Snapshot,
 )
-from reconciler.plan.body import body, removed_keys
-from reconciler.plan.guard import guard
-from reconciler.plan.marks import Marks
-from reconciler.plan.secrets import bare, filled
-from reconciler.plan.settle import settle
-from reconciler.plan.wording import named
-from reconciler.pointer import patched
 from reconciler.state.backend import Backend, Head
 from reconciler.state.open import Note, check_lineage, open_state
 from reconciler.timestamp import stamp
+from reconciler.todo import check_agreed, guarded, todo
 from reconciler.watch import SILENT, Watch
 
 if TYPE_CHECKING:
     from reconciler.apply.device_api import DeviceApi
-    from reconciler.apply.judge import Task
     from reconciler.apply.run import Run
 
 __all__ = ["Validated", "apply", "plan", "validate"]
@@ -107,7 +89,7 @@ def planned(settings: Settings, found: Swept, targets: Sequence[str], moment: fl
         revision=found.head.revision,
         changes=found.changes,
         unchanged=found.unchanged,
-        guards=_checks(settings, found.changes, found.known, found.total, server=found.head.server, moment=moment),
+        guards=guarded(settings, found.changes, found.known, found.total, server=found.head.server, moment=moment),
         standing=found.standing,
         targets=tuple(targets),
         digest=found.digest,
@@ -136,7 +118,8 @@ def apply(
     Raises, before anything is sent: AuthenticationError without a token, Locked, StalePlan if a device stands at
     neither end of its change, PlanFileError if one would get what the schema does not take, and Refused if a guard that
     is not `allowed` says no to what is still to do. The guards look at the moment that `clock` tells (UNIX
-    seconds) once we hold the state, and `admit` looks at the state, and may raise. A run that has begun is finished.
+    seconds) once we hold the state, and `admit` looks at the state, and may raise. A run that has begun is finished;
+    whoever interrupts what is written down after it gets the Run all the same.
     """
     from uuid import uuid4
 
@@ -151,131 +134,61 @@ def apply(
     api = _api(settings, environ)
     began, started, run_id = time.monotonic(), stamp(time.time()), uuid4().hex[:12]
     holder = this_process(environ)
-    with ExitStack() as stack:
-        with watch.stage("state"):
-            backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
-            _check_lineage(settings, agreed, backend.head())
-            held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
-            snapshot = backend.read()
-        with watch.stage("guard"):
-            admit(backend)
-            done, tasks = _tasks(settings, agreed, snapshot, allowed, clock())
-        commit = commit_of(settings.root, environ)
+    run: Run | None = None
+    try:
+        with ExitStack() as stack:
+            with watch.stage("state"):
+                backend = stack.enter_context(closing(open_state(settings.state, settings.root)))
+                check_agreed(settings, agreed, backend.head())
+                held = stack.enter_context(held_by_us(backend, holder, environ, lock_timeout, say))
+                snapshot = backend.read()
+            with watch.stage("guard"):
+                admit(backend)
+                done, tasks = todo(settings, agreed, snapshot, allowed, clock())
+            commit = commit_of(settings.root, environ)
 
-        def append(entries: Sequence[Draft]) -> None:
-            try:
-                backend.append(held.lease, entries)
-            except ValueError as error:
-                raise StateError(f"what a server answered cannot be recorded: {error}") from error
+            def append(entries: Sequence[Draft]) -> None:
+                try:
+                    backend.append(held.lease, entries)
+                except ValueError as error:
+                    raise StateError(f"what a server answered cannot be recorded: {error}") from error
 
-        server = settings.api.server
-        append([drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)])
-        with watch.stage("apply", len(tasks), "devices") as advance:
-
-            def told(outcome: Outcome) -> None:
-                advance(1)
-                if not isinstance(outcome, Applied):
-                    watch.count("not applied")
-
-            carried = carry_out(
-                tasks,
-                run_id=run_id,
-                api=api,
-                append=append,
-                may_send=lambda: not held.lost,
-                tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
-                rhythm=backend.rhythm(),
-                max_duration=max_duration,
-                progress=told,
-                retried=lambda: watch.count("retried"),
-                trace=trace,
-                say=say,
+            server = settings.api.server
+            append(
+                [drafts.began(agreed, holder, commit=commit, server=server, allowed=allowed, run=run_id, at=started)]
             )
-        lost = carried.unrecorded
-        recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
-        run = Run(run_id, agreed, carried.outcomes, done, carried.error, started, time.monotonic() - began, recovery)
-        with suppress(StateError, LeaseLost):
-            append([drafts.ended(run.outcomes, run.exit_code, run=run_id, at=stamp(time.time()))])
+            with watch.stage("apply", len(tasks), "devices") as advance:
+
+                def told(outcome: Outcome) -> None:
+                    advance(1)
+                    if not isinstance(outcome, Applied):
+                        watch.count("not applied")
+
+                carried = carry_out(
+                    tasks,
+                    run_id=run_id,
+                    api=api,
+                    append=append,
+                    may_send=lambda: not held.lost,
+                    tempo=Tempo(**{item.name: getattr(settings.api, item.name) for item in fields_of(Tempo)}),
+                    rhythm=backend.rhythm(),
+                    max_duration=max_duration,
+                    progress=told,
+                    retried=lambda: watch.count("retried"),
+                    trace=trace,
+                    say=say,
+                )
+            lost = carried.unrecorded
+            recovery = to_json(lost, lineage=snapshot.lineage, run=run_id) if lost else None
+            run = Run(
+                run_id, agreed, carried.outcomes, done, carried.error, started, time.monotonic() - began, recovery
+            )
+            with suppress(StateError, LeaseLost):
+                append([drafts.ended(run.outcomes, run.exit_code, run=run_id, at=stamp(time.time()))])
+    except KeyboardInterrupt:
+        if run is None:
+            raise
     return run
-
-
-def _check_lineage(settings: Settings, agreed: Plan, head: Head) -> None:
-    """Before a lease is taken, which would begin a new state where there is none."""
-    if agreed.nested != settings.api.nested:
-        raise StalePlan("api.nested is not what this plan was made with; nothing was sent; plan again", ())
-    check_lineage(head, settings.lineage, settings.state)
-    if agreed.lineage and agreed.lineage != head.lineage:
-        found = f"is of lineage {head.lineage}" if head.lineage else "does not exist"
-        raise LineageMismatch(
-            f"this plan was made from a state of lineage {agreed.lineage}, and {settings.state} {found};"
-            " nothing was sent; name the right state, or plan again"
-        )
-
-
-def _checks(
-    settings: Settings,
-    changes: Sequence[Change],
-    devices: Mapping[Serial, DeviceState],
-    total: int,
-    *,
-    server: str,
-    moment: float,
-) -> tuple[GuardCheck, ...]:
-    return guard(
-        changes,
-        devices,
-        total=total,
-        limits=settings.guard,
-        moment=datetime.fromtimestamp(moment, UTC),
-        lifecycle=settings.lifecycle,
-        removed=settings.on_removed.field,
-        servers=(server, settings.api.server),
-    )
-
-
-def _tasks(
-    settings: Settings, agreed: Plan, snapshot: Snapshot, allowed: Sequence[str], moment: float
-) -> tuple[tuple[Serial, ...], list["Task"]]:
-    """For which devices a plan is done already, and what is still to do. Raises as `apply` does."""
-    rules, held = marked(settings), snapshot.devices
-    # All of them stay to the end of the run: those that wait on disk are fetched once.
-    changes: Sequence[Change] = [replace(change, fields=tuple(change.fields)) for change in agreed.changes]
-    if serials := bare(changes):
-        devices, decommission = desired_state(settings).devices, settings.on_removed.decommission
-        changes = filled(changes, serials, devices, held, marks=rules, decommission=decommission)
-    settled = settle(changes, held, marks=rules, merged=settings.api.merges)
-    if settled.stale:
-        raise StalePlan(
-            f"{named(settled.stale, 50)} moved since this plan was made; nothing was sent; plan again",
-            settled.stale,
-        )
-    checks = _checks(settings, settled.todo, held, len(held), server=snapshot.server, moment=moment)
-    if refusals := [check for check in checks if not check.passed and check.rule not in allowed]:
-        raise Refused(refusals)
-    check_plan(settings, settled.todo, held)
-    tasks = [_task(settings, change, snapshot, rules) for change in settled.todo]
-    return settled.done, sorted(tasks, key=lambda task: (task.change.waits_for is not None, task.not_before))
-
-
-def _task(settings: Settings, change: Change, snapshot: Snapshot, rules: Marks) -> "Task":
-    from reconciler.apply.judge import Task
-    from reconciler.apply.pace import settled_at
-
-    state, api = snapshot.devices.get(change.serial, DeviceState({})), settings.api
-    sent = body(change, state.fields, merged=api.merges)
-    held = patched(state.fields, [(field.path, field.after) for field in change.fields])
-    clear = partial(settled_at, body=sent, now=time.time(), timeout=api.timeout, linger=api.linger)
-    unknown, late = clear(state.unknown), clear(state.late)
-    return Task(
-        change,
-        sent,
-        expected={name: held[name] for name in sent if name in held},
-        removed=removed_keys(change, merged=api.merges),
-        set_like=rules.set_like,
-        secret=rules.secret,
-        not_before=max(unknown, late),
-        again=state.unknown is not None and not unknown,
-    )
 
 
 def _api(settings: Settings, environ: Mapping[str, str]) -> Callable[[], "DeviceApi"]:

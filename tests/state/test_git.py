@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import clean_environ
@@ -17,6 +18,7 @@ from reconciler.errors import LeaseLost, StateCorrupt, StateError, StateTooNew, 
 from reconciler.model import EntryKind, Lease
 from reconciler.state.fold import fold
 from reconciler.state.git import GitBackend
+from reconciler.state.git_command import Git
 from reconciler.state.git_repository import Repository
 from reconciler.state.open import open_state
 
@@ -416,6 +418,19 @@ def test_a_state_that_somebody_began_anew_is_not_taken_for_the_one_that_was_here
             state.read()
     git(clone, *re.split("in every clone: git ", str(raised.value))[1].split())
     assert state.head().lineage not in {"", before}
+
+
+def test_an_interrupt_that_comes_as_git_ends_is_an_interrupt(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    communicate = subprocess.Popen.communicate
+
+    def struck(child: "subprocess.Popen[bytes]", *given: Any, **more: Any) -> None:  # noqa: ANN401 - as it is
+        communicate(child, *given, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", struck)
+
+    with pytest.raises(KeyboardInterrupt):
+        Git(clone).ask("--version")
 
 
 def test_a_client_that_is_killed_in_the_middle_of_a_push_leaves_a_whole_state(remote: Path, clone: Path) -> None:
